@@ -1,0 +1,126 @@
+"""What watches a fit while it runs: its progress, its history, its best iterate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from .engine.distilled_set import DistilledSet
+from .engine.outer_loop import Iteration
+
+_VALIDATIONS = 25  # times that a fit is validated
+
+
+class Progress:
+    """Report a fit's outer iterations.
+
+    Parameters
+    ----------
+    verbose : int
+        0 is silent, 1 a progress bar with loss, validation accuracy and time left, 2 a line for
+        each validation as well.
+    max_iter : int
+        Iterations to come.
+    """
+
+    def __init__(self, verbose: int, max_iter: int) -> None:
+        self.verbose = verbose
+        self.bar = tqdm(total=max_iter, disable=not verbose, desc="distilling", unit="it")
+        self.score: float | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+
+    def __call__(self, iteration: Iteration, score: float | None) -> None:
+        """Report one iteration, and the validation accuracy where it was just measured."""
+        if not self.verbose:
+            return
+        shown = {"loss": f"{iteration.loss:.3f}"}
+        if score is not None:
+            self.score = score
+        if self.score is not None:
+            shown["val_acc"] = f"{self.score:.3f}"
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+        if self.verbose > 1 and score is not None:
+            self.bar.write(
+                f"iteration {iteration.index + 1}: loss {iteration.loss:.4f}, "
+                f"validation accuracy {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
+            )
+
+
+class Monitor:
+    """Keep the history of a fit and its best iterate, and say when there is no more progress.
+
+    Parameters
+    ----------
+    distilled : DistilledSet
+        The set that the outer loop improves in place.
+    validate : callable or None
+        Returns the validation accuracy of the set as it is. With ``None`` the last iterate counts
+        as the best.
+    max_iter : int
+        Iterations to come.
+    n_iter_no_change : int or None
+        Iterations without a better iterate after which progress has ended.
+    """
+
+    def __init__(
+        self,
+        distilled: DistilledSet,
+        validate: Callable[[], float] | None,
+        max_iter: int,
+        n_iter_no_change: int | None,
+    ) -> None:
+        self.distilled, self.validate = distilled, validate
+        self.n_iter_no_change = n_iter_no_change
+        self.every = -(-max_iter // _VALIDATIONS)
+        self.last = max_iter - 1
+        self.best, self.best_score, self.best_index = distilled.snapshot(), -1.0, -1
+        self.history: dict[str, list[Any]] = {
+            name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
+        }
+        self.iteration: Iteration | None = None
+
+    def look(self, iteration: Iteration) -> float | None:
+        """Take note of an iteration; return the validation accuracy where it is due."""
+        self.iteration = iteration
+        self.history["loss"].append(iteration.loss)
+        self.history["gradient_norm"].append(iteration.gradient_norm)
+        if self.validate is None:
+            self._keep(iteration.index, -1.0)
+            return None
+        if (iteration.index + 1) % self.every and iteration.index != self.last:
+            return None
+        score = self.validate()
+        self.history["validation_iter"].append(iteration.index + 1)
+        self.history["validation_score"].append(score)
+        if score >= self.best_score:  # of equals the later one, whose loss is lower
+            self._keep(iteration.index, score)
+        return score
+
+    def _keep(self, index: int, score: float) -> None:
+        self.best, self.best_score, self.best_index = self.distilled.snapshot(), score, index
+
+    @property
+    def sick(self) -> bool:
+        """Whether the last iteration had to be undone."""
+        return self.iteration is not None and self.iteration.undone > 0
+
+    @property
+    def stale(self) -> bool:
+        """Whether the best iterate is too long ago."""
+        if self.n_iter_no_change is None or self.iteration is None:
+            return False
+        return self.iteration.index - self.best_index >= self.n_iter_no_change

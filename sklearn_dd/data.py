@@ -1,0 +1,191 @@
+"""Arrays on their way to a student, and back."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
+from torch import Tensor, nn
+
+Array = NDArray[Any]
+
+_CHUNK = 4096  # samples that are looked at as floats at one time
+_COLOUR_CHANNELS = (1, 3, 4)
+
+
+def student_shape(
+    input_shape: tuple[int, ...], sample_shape: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """Shape in which a student sees a sample that the user holds in ``input_shape``.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``X.shape[1:]``.
+    sample_shape : tuple of int or None
+        What the user asked for; ``None`` keeps flat samples flat, gives grey images a channel and
+        moves the channels of colour images that come last to the front.
+    """
+    if sample_shape is not None:
+        if math.prod(sample_shape) != math.prod(input_shape):
+            raise ValueError(
+                f"sample_shape={tuple(sample_shape)} has {math.prod(sample_shape)} values, but one "
+                f"sample of X has shape {input_shape}, so {math.prod(input_shape)}. Give the "
+                "(channels, height, width) of one sample, or leave sample_shape=None."
+            )
+        return tuple(int(n) for n in sample_shape)
+    if len(input_shape) == 2:
+        return (1, *input_shape)
+    if _channels_last(input_shape):
+        return (input_shape[-1], *input_shape[:-1])
+    return input_shape
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[-1] in _COLOUR_CHANNELS and shape[0] not in _COLOUR_CHANNELS
+
+
+class Standardize(nn.Module):
+    """The first layer of every student: samples in the units and the layout of X → standardised.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one sample as the user holds it.
+    sample_shape : tuple of int
+        Shape of one sample as the network behind takes it.
+    shift, scale : Tensor or None
+        Broadcast against ``sample_shape``; ``None`` stands for 0 and 1.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        sample_shape: tuple[int, ...],
+        shift: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_shape, self.sample_shape = tuple(input_shape), tuple(sample_shape)
+        self.register_buffer("shift", torch.zeros(()) if shift is None else shift)
+        self.register_buffer("scale", torch.ones(()) if scale is None else scale)
+        moved = (*input_shape[-1:], *input_shape[:-1])
+        self.channels_last = _channels_last(self.input_shape) and moved == self.sample_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, *sample_shape), float32, of samples (n, *input_shape) of any dtype."""
+        x = x.to(self.shift.dtype)
+        if self.channels_last:
+            x = x.reshape(-1, *self.input_shape).movedim(-1, 1)
+        return (x.reshape(-1, *self.sample_shape) - self.shift) / self.scale
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return (n, *input_shape) in the units of X of standardised samples (n, *sample_shape)."""
+        x = z * self.scale + self.shift
+        if self.channels_last:
+            x = x.movedim(1, -1)
+        return x.reshape(-1, *self.input_shape).contiguous()
+
+    @classmethod
+    def fit(
+        cls, X: Array, input_shape: tuple[int, ...], sample_shape: tuple[int, ...]
+    ) -> Standardize:
+        """Take mean and deviation of every channel of images, of every feature of a table.
+
+        ``X`` (n, n_features) is read chunk by chunk; a constant feature keeps its scale.
+        """
+        layout = cls(input_shape, sample_shape)
+        scaler = StandardScaler()
+        for z in layout.chunks(X):
+            if len(sample_shape) == 3:
+                z = z.movedim(1, -1).flatten(0, 2)
+            scaler.partial_fit(z.flatten(1).numpy().astype(np.float64))
+        shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
+        shift, scale = (
+            torch.as_tensor(a, dtype=torch.float32).reshape(shape)
+            for a in (scaler.mean_, scaler.scale_)
+        )
+        return cls(input_shape, sample_shape, shift, scale)
+
+    def chunks(self, X: Array) -> Iterator[Tensor]:
+        """Yield all of ``X`` as the network sees it, a chunk at a time."""
+        for part in gen_batches(len(X), _CHUNK):
+            yield self(as_tensor(X[part]))
+
+
+def as_tensor(X: Array) -> Tensor:
+    """A tensor of the values of ``X`` that shares no memory with a read-only array."""
+    if X.dtype.kind in "ui" and X.dtype != np.uint8:
+        X = X.astype(np.float32)  # torch knows few operations on the other unsigned types
+    return torch.from_numpy(np.array(X, order="C"))
+
+
+class RealData:
+    """The real set: it stays in host memory as it is, and travels batch by batch.
+
+    On a CUDA device that it fits into, it is moved there once, in its own dtype.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+        Samples; also a memory map. Never copied as a whole on the host.
+    y : ndarray of shape (n,)
+        Class indices.
+    rows : ndarray of int
+        The samples that belong to this part, such as the training or the held-out one.
+    standardize : Standardize
+        What makes a batch ready for the network.
+    batch_size : int
+        Samples of one batch; all of them, in order, where there are no more.
+    device : torch.device
+        Where batches go.
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        rows: Array,
+        standardize: Standardize,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        self.X, self.rows, self.batch_size, self.device = X, rows, batch_size, device
+        self.y = torch.as_tensor(y, dtype=torch.int64)
+        self.standardize = copy.deepcopy(standardize).to(device)
+        self.resident: Tensor | None = None
+        if device.type == "cuda" and 2 * X.nbytes < torch.cuda.mem_get_info(device)[0]:
+            self.resident = as_tensor(X).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, which: Array | slice) -> tuple[Tensor, Tensor]:
+        """Return samples, standardised, and their classes, on the device."""
+        rows = self.rows[which]
+        if self.resident is not None:
+            x = self.resident[torch.from_numpy(rows).to(self.device)]
+        else:
+            x = as_tensor(self.X[rows]).to(self.device)
+        return self.standardize(x), self.y[rows].to(self.device)
+
+    def sample(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw a batch, with replacement."""
+        if self.batch_size >= len(self):
+            return self.take(slice(None))
+        return self.take(torch.randint(len(self), (self.batch_size,), generator=g).numpy())
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Go through all of it once."""
+        for rows in gen_batches(len(self), self.batch_size):
+            yield self.take(rows)

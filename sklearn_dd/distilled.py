@@ -1,0 +1,293 @@
+"""Distilled data: what a fit returns, what is shared, what a student is trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from sklearn.utils import check_random_state
+
+from .data import Array, Standardize
+from .engine.priors import Weights, draw, fixed
+from .engine.seeds import Stream
+from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
+
+_FORMAT = "sklearn_dd.distilled"
+_VERSION = 1
+_INITIAL = "initial."  # the prefix of the known net's parameters in a file
+
+
+@dataclass
+class Recipe:
+    """What has to be known beside the triple to train a student on it.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Class labels, in the order of the logits.
+    standardize : Standardize
+        Layout and affine map of the samples.
+    weights : dict or None
+        The known initial parameters where ``init="fixed"``.
+    description : dict
+        How the data were made: parameters, seed, versions. Nothing depends on it.
+    """
+
+    classes: Array
+    standardize: Standardize
+    weights: Weights | None = None
+    description: dict[str, Any] = field(default_factory=dict)
+
+
+class _Triple(NamedTuple):
+    X: Any
+    y: Array
+    lrs: Array
+
+
+class DistilledData(_Triple):
+    """Synthetic samples, their labels and the step sizes to train with.
+
+    Unpacks into three: ``X_syn, y_syn, lrs = distilled``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features) or (n, ...), or a DataFrame
+        Synthetic samples in the units and the layout of the X that was distilled. Rows are ordered
+        by step, class within step.
+    y : ndarray of shape (n,) or (n, n_classes)
+        Class labels; class probabilities where the labels were learned.
+    lrs : ndarray of shape (n_epochs, n_steps)
+        Step size of each gradient step. Step t trains on the mini-batch of rows
+        ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.
+    recipe : Recipe or None, default=None
+        What training a student needs beside the triple.
+
+    See Also
+    --------
+    DatasetDistiller : Makes distilled data.
+    save_distilled : Writes them to a file.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distilled = DatasetDistiller(max_iter=20, random_state=0).fit_transform(X, y)
+    >>> distilled.X.shape, distilled.y, distilled.lrs.shape
+    ((3, 13), array([0, 1, 2]), (10, 1))
+    >>> student = distilled.train(random_state=1)
+    >>> student.predict_proba(X).shape
+    (178, 3)
+    """
+
+    recipe: Recipe | None
+
+    def __new__(cls, X: Any, y: Array, lrs: Array, recipe: Recipe | None = None) -> DistilledData:
+        self = super().__new__(cls, X, y, lrs)
+        self.recipe = recipe
+        return self
+
+    def train(
+        self, student: Any = None, *, random_state: Any = None, device: str = "cpu"
+    ) -> ReplayClassifier:
+        """Train a fresh student on the distilled data alone.
+
+        Parameters
+        ----------
+        student : None, nn.Module class or NeuralNetClassifier, default=None
+            The network; ``None`` chooses by the shape of a sample.
+        random_state : int, RandomState instance or None, default=None
+            Decides the initial weights. Where the data were distilled for one known net
+            (``init="fixed"``) and fit the student, that net's weights are used instead.
+        device : str, default="cpu"
+            Where to train.
+
+        Returns
+        -------
+        ReplayClassifier
+            A fitted skorch ``NeuralNetClassifier`` that takes samples in the units of X. Its
+            ``predict`` returns indices into ``recipe.classes``.
+        """
+        if self.recipe is None:
+            raise ValueError(
+                "This DistilledData has no recipe, so it does not know its classes and units: "
+                "take it from DatasetDistiller.transform or load_distilled."
+            )
+        network = choose_network(
+            student, self.recipe.standardize.sample_shape, len(self.recipe.classes)
+        )
+        seed = int(check_random_state(random_state).randint(2**31))
+        prior = weight_prior("random", network, seed)
+        if self.recipe.weights is not None and _fits(self.recipe.weights, network):
+            prior = fixed(self.recipe.weights)
+        params = draw(prior, 1, seed, Stream.STUDENT)
+        return self.train_from(network, {k: p[0] for k, p in params.items()}, device)
+
+    def train_from(self, network: Network, weights: Weights, device: Any) -> ReplayClassifier:
+        """Train ``network`` from known weights."""
+        recipe = self.recipe
+        assert recipe is not None
+        y = self.y if self.y.ndim == 2 else np.searchsorted(recipe.classes, self.y)
+        return replay_student(
+            network, recipe.standardize, weights, np.asarray(self.X), y, self.lrs,
+            len(recipe.classes), device,
+        )  # fmt: skip
+
+    def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x (n_steps, batch, *sample_shape), y (n_steps, batch, n_classes) and lrs, standardised."""
+        recipe = self.recipe
+        assert recipe is not None
+        n_steps = self.lrs.shape[1]
+        z = recipe.standardize(torch.tensor(np.asarray(self.X)))
+        y = self.y
+        if y.ndim == 1:
+            y = np.eye(len(recipe.classes))[np.searchsorted(recipe.classes, y)]
+        y = torch.as_tensor(y, dtype=torch.float32)
+        return (
+            z.reshape(n_steps, -1, *z.shape[1:]),
+            y.reshape(n_steps, -1, y.shape[1]),
+            torch.as_tensor(self.lrs, dtype=torch.float32),
+        )
+
+
+def _fits(weights: Weights, network: Network) -> bool:
+    """Whether the known net's weights are weights of ``network``."""
+    shapes = {name: p.shape for name, p in weights.items()}
+    return {name: p.shape for name, p in network().named_parameters()} == shapes
+
+
+def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
+    """Write distilled data to one safetensors file, with all that training a student needs.
+
+    The file holds X, y, step sizes, classes, the layout and standardisation of the samples, the
+    initial weights where they were fixed, and how the data were made. It holds no code, so that it
+    is safe to load from others. It is written whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to write, by custom with the ending ``.safetensors``.
+    distilled : DatasetDistiller or DistilledData
+        A fitted distiller, or what its ``transform`` returned.
+
+    See Also
+    --------
+    load_distilled : Reads the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, load_distilled, save_distilled
+    >>> distiller = DatasetDistiller(max_iter=5, random_state=0).fit(*load_wine(return_X_y=True))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "wine.safetensors")
+    ...     save_distilled(path, distiller)
+    ...     X_syn, y_syn, lrs = load_distilled(path)
+    >>> y_syn
+    array([0, 1, 2])
+    """
+    data = distilled if isinstance(distilled, DistilledData) else distilled.transform()
+    recipe = data.recipe
+    if recipe is None:
+        raise ValueError(
+            "distilled has no recipe: take it from DatasetDistiller.transform or load_distilled."
+        )
+    standardize = recipe.standardize
+    y = data.y if data.y.ndim == 2 else np.searchsorted(recipe.classes, data.y)
+    tensors = {
+        "X": np.asarray(data.X),
+        "y": y,
+        "lrs": data.lrs,
+        "shift": standardize.shift.cpu().numpy(),
+        "scale": standardize.scale.cpu().numpy(),
+    }
+    for name, p in (recipe.weights or {}).items():
+        tensors[_INITIAL + name] = p.cpu().numpy()
+    header = {
+        "classes": recipe.classes.tolist(),
+        "classes_dtype": recipe.classes.dtype.str,
+        "input_shape": standardize.input_shape,
+        "sample_shape": standardize.sample_shape,
+        "description": recipe.description,
+    }
+    path = Path(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        save_file(
+            {name: np.ascontiguousarray(a) for name, a in tensors.items()},
+            part,
+            {"format": _FORMAT, "version": str(_VERSION), "recipe": json.dumps(header)},
+        )
+        os.replace(part, path)
+
+
+def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
+    """Read distilled data that ``save_distilled`` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    DistilledData
+        The triple (X, y, lrs) that the distiller's ``transform`` returned; its ``train`` trains any
+        student.
+
+    See Also
+    --------
+    save_distilled : Writes the file; its example shows both.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, of another kind, or of a later version of this format.
+    """
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as f:
+            metadata = f.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(
+                    f"{os.fspath(path)!r} holds tensors, but not distilled data: its format is "
+                    f"{metadata.get('format')!r}, not {_FORMAT!r}. Write it with save_distilled."
+                )
+            if int(metadata["version"]) > _VERSION:
+                raise ValueError(
+                    f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
+                    f"this sklearn_dd reads up to {_VERSION}: install a newer one."
+                )
+            header = json.loads(metadata["recipe"])
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+        classes = np.array(header["classes"], dtype=np.dtype(header["classes_dtype"]))
+        standardize = Standardize(
+            tuple(header["input_shape"]),
+            tuple(header["sample_shape"]),
+            torch.from_numpy(tensors["shift"]),
+            torch.from_numpy(tensors["scale"]),
+        )
+        y = tensors["y"]
+        weights = {
+            name.removeprefix(_INITIAL): torch.from_numpy(a)
+            for name, a in tensors.items()
+            if name.startswith(_INITIAL)
+        }
+        recipe = Recipe(classes, standardize, weights or None, header["description"])
+        return DistilledData(
+            tensors["X"], y if y.ndim == 2 else classes[y], tensors["lrs"], recipe
+        )
+    except (SafetensorError, KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a whole file of distilled data ({error}). It is damaged "
+            "or of another kind: write it again with save_distilled."
+        ) from error

@@ -1,0 +1,569 @@
+"""The estimator: parameters, validation, and a ``fit`` that reads like the algorithm."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from scipy.sparse import issparse
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from .callbacks import Monitor, Progress
+from .data import Array, RealData, Standardize, student_shape
+from .distilled import DistilledData, Recipe
+from .engine.distilled_set import DistilledSet
+from .engine.hypergradient import Unrolled
+from .engine.objectives import classification
+from .engine.outer_loop import outer_loop
+from .engine.priors import draw
+from .engine.seeds import Stream, fold, generator
+from .evaluation import Evaluation, evaluate, train_and_score
+from .start import starting_samples
+from .student import choose_network, pure_function, weight_prior
+
+_HELD_OUT_INITS = 8  # nets that an iterate is validated with
+_MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
+_STEP_SIZE_RATE = 0.2  # of outer_lr: step sizes that move as fast as the samples diverge
+_SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
+_MICRO_BATCH = 256  # real samples of one outer pass on a CPU, so that their graph stays in cache
+
+
+class DatasetDistiller(
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # transform returns a triple, which scikit-learn cannot wrap
+):
+    """Distil a data set into a few synthetic samples and the step sizes to train with."""
+
+    _parameter_constraints: dict[str, Any] = {
+        "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
+        "student": [None, object],
+        "init": [StrOptions({"random", "fixed"}), list, tuple, callable],
+        "objective": [StrOptions({"classification"}), callable],
+        "method": [StrOptions({"unrolled"}), callable],
+        "labels": [StrOptions({"hard", "soft"})],
+        "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
+        "distill_lr": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "outer_lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_inits": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [None, Interval(Integral, 1, None, closed="left")],
+        "sample_shape": [None, tuple, list],
+        "standardize": ["boolean"],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # A subclass that redefines transform would be wrapped again.
+        super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
+
+    def __init__(
+        self,
+        n_per_class: int | Mapping[Any, int] = 1,
+        *,
+        n_steps: int = 1,
+        n_epochs: int = 10,
+        student: Any = None,
+        init: Any = "random",
+        objective: Any = "classification",
+        method: Any = "unrolled",
+        labels: str = "hard",
+        data_init: Any = "real",
+        distill_lr: float = 0.1,
+        max_iter: int = 1000,
+        outer_lr: float = 0.05,
+        batch_size: int = 256,
+        n_inits: int = 8,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = None,
+        sample_shape: tuple[int, ...] | None = None,
+        standardize: bool = True,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ) -> None:
+        self.n_per_class = n_per_class
+        self.n_steps = n_steps
+        self.n_epochs = n_epochs
+        self.student = student
+        self.init = init
+        self.objective = objective
+        self.method = method
+        self.labels = labels
+        self.data_init = data_init
+        self.distill_lr = distill_lr
+        self.max_iter = max_iter
+        self.outer_lr = outer_lr
+        self.batch_size = batch_size
+        self.n_inits = n_inits
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.sample_shape = sample_shape
+        self.standardize = standardize
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any) -> DatasetDistiller:
+        """Learn synthetic samples, their labels and step sizes.
+
+        Ctrl-C ends the fit early and keeps the best iterate so far.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Real samples: a table, flat images, or images of shape (n_samples, height, width),
+            (n_samples, channels, height, width) or (n_samples, height, width, channels). NumPy
+            arrays, memory maps, DataFrames and torch tensors; not copied as a whole, nor converted.
+        y : array-like of shape (n_samples,)
+            Class labels.
+
+        Returns
+        -------
+        DatasetDistiller
+            The fitted distiller.
+        """
+        previous = self.transform() if self.warm_start and hasattr(self, "X_syn_") else None
+        device = resolve_device(self.device)
+        X, y, input_shape = self._validate_training_set(X, y)
+        counts = self._samples_per_step()
+        seed = int(check_random_state(self.random_state).randint(2**31))
+
+        self.sample_shape_ = student_shape(input_shape, self.sample_shape)
+        standardize = Standardize(input_shape, self.sample_shape_)
+        if self.standardize:
+            standardize = Standardize.fit(X, input_shape, self.sample_shape_)
+        network = choose_network(self.student, self.sample_shape_, len(self.classes_))
+        prior = weight_prior(self.init, network, seed)
+        known = prior(generator(seed)) if self._knows_the_net else None
+        recipe = Recipe(self.classes_, standardize, known, self._description(network.name, seed))
+        apply = pure_function(network, device)
+
+        real, held_out = (
+            RealData(X, y, rows, standardize, self.batch_size, device)
+            for rows in _split(y, self.validation_fraction, seed)
+        )
+        distilled = self._start(X, y, counts, recipe, previous, seed).to(device)
+        nets = draw(prior, 1 if known else _HELD_OUT_INITS, seed, Stream.HELD_OUT, device=device)
+
+        def validate() -> float:
+            x, y, lrs = distilled.x, distilled.y, distilled.lrs
+            return float(train_and_score(apply, nets, x, y, lrs, held_out).mean())
+
+        monitor = Monitor(
+            distilled, validate if len(held_out) else None, self.max_iter, self.n_iter_no_change
+        )
+        try:
+            with Progress(self.verbose, self.max_iter) as report:
+                for iteration in outer_loop(
+                    distilled,
+                    self._estimator(device),
+                    apply,
+                    prior,
+                    real.sample,
+                    classification if self.objective == "classification" else self.objective,
+                    max_iter=self.max_iter,
+                    lr=self.outer_lr,
+                    step_size_lr=_STEP_SIZE_RATE * self.outer_lr,
+                    n_inits=1 if known else self.n_inits,
+                    seed=seed,
+                ):
+                    report(iteration, monitor.look(iteration))
+                    if monitor.stale:
+                        break
+        except KeyboardInterrupt:
+            warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=2)
+        if monitor.sick:
+            warnings.warn(
+                "The last outer iterations were not finite, so the fit ended early and keeps its "
+                "best iterate. Lower distill_lr or outer_lr, or take fewer steps.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        distilled.restore(monitor.best)
+
+        self.recipe_, self.seed_ = recipe, seed
+        self.X_syn_, self.y_syn_, self.lrs_ = _to_numpy(distilled, recipe)
+        self.history_, self.n_iter_ = monitor.history, len(monitor.history["loss"])
+        weights = draw(prior, 1, seed, Stream.STUDENT)
+        self.student_ = self._distilled_data().train_from(
+            network, {name: p[0] for name, p in weights.items()}, device
+        )
+        return self
+
+    @property
+    def _knows_the_net(self) -> bool:
+        """Whether students start from one known net, so that more inits would tell nothing."""
+        init = self.init
+        return init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
+
+    def _estimator(self, device: torch.device) -> Any:
+        """The hypergradient estimator that ``method`` names."""
+        if not isinstance(self.method, str):
+            return self.method
+        # A callable objective need not be a mean over samples, so its batch is not cut.
+        cut = device.type == "cpu" and isinstance(self.objective, str)
+        return Unrolled(micro_batch=_MICRO_BATCH if cut else None)
+
+    def _validate_X(self, X: Any, **options: Any) -> tuple[Any, tuple[int, ...]]:
+        """Flat, checked samples and the shape in which one was given."""
+        if isinstance(X, torch.Tensor):
+            X = X.detach().cpu().numpy()
+        if not issparse(X) and not hasattr(X, "columns") and np.ndim(X) > 2:
+            X = np.asarray(X)
+            input_shape, X = X.shape[1:], X.reshape(len(X), -1)
+            return validate_data(self, X, **options), input_shape
+        checked = validate_data(self, X, **options)
+        flat = checked[0] if isinstance(checked, tuple) else checked
+        return checked, flat.shape[1:]
+
+    def _validate_training_set(self, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
+        """Flat samples, class indices and the shape in which a sample was given."""
+        if isinstance(y, torch.Tensor):
+            y = y.detach().cpu().numpy()
+        (X, y), input_shape = self._validate_X(X, y=y, ensure_min_samples=2)
+        check_classification_targets(y)
+        self.classes_, y = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                "y must hold at least 2 classes, but it has only one class, "
+                f"{self.classes_[0]!r}. There is nothing to tell apart: add samples of another."
+            )
+        return X, y, input_shape
+
+    def _samples_per_step(self) -> Array:
+        """How many synthetic samples of each class a mini-batch holds."""
+        wanted = self.n_per_class
+        if isinstance(wanted, Mapping):
+            if set(wanted) != set(self.classes_.tolist()):
+                raise ValueError(
+                    "n_per_class must name each class of y once, "
+                    f"{self.classes_.tolist()}, but names {list(wanted)}."
+                )
+            counts = np.array([wanted[c] for c in self.classes_.tolist()])
+            if not np.issubdtype(counts.dtype, np.integer) or counts.min() < 1:
+                raise ValueError(
+                    f"n_per_class must be an integer of at least 1 for each class, got {wanted}."
+                )
+        else:
+            counts = np.full(len(self.classes_), wanted)
+        if (counts % self.n_steps).any():
+            raise ValueError(
+                f"n_steps={self.n_steps} must divide n_per_class={wanted}, because each of the "
+                "n_steps mini-batches holds the same number of samples of a class. Choose a "
+                "divisor, or another n_per_class."
+            )
+        return counts // self.n_steps
+
+    def _start(
+        self,
+        X: Array,
+        y: Array,
+        counts: Array,
+        recipe: Recipe,
+        previous: DistilledData | None,
+        seed: int,
+    ) -> DistilledSet:
+        """The set before the first iteration."""
+        soft = self.labels == "soft"
+        n_classes = len(self.classes_)
+        batch = int(counts.sum())
+        if previous is not None:
+            return self._continue(previous, recipe, batch)
+        rng = np.random.default_rng(fold(seed, Stream.START))
+        x = starting_samples(self.data_init, X, y, counts, self.n_steps, recipe.standardize, rng)
+        hard = np.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
+        labels = (1 - _SMOOTHING) * hard + _SMOOTHING / n_classes if soft else hard
+        return DistilledSet(
+            x,
+            torch.as_tensor(labels, dtype=torch.float32).repeat(self.n_steps, 1, 1),
+            torch.full((self.n_epochs, self.n_steps), float(self.distill_lr)),
+            learn_labels=soft,
+        )
+
+    def _continue(self, previous: DistilledData, recipe: Recipe, batch: int) -> DistilledSet:
+        """The set that the last fit ended with."""
+        wanted = (self.n_steps * batch, (self.n_epochs, self.n_steps), self.classes_.tolist())
+        old = previous.recipe
+        found = (len(previous.X), previous.lrs.shape, old.classes.tolist() if old else None)
+        soft = self.labels == "soft"
+        if wanted != found or soft != (previous.y.ndim == 2):
+            raise ValueError(
+                "warm_start=True continues from the last fit, so (samples, (n_epochs, n_steps), "
+                f"classes) must stay {found} and labels too, but this fit has {wanted} and "
+                f"labels={self.labels!r}. Set warm_start=False to start anew."
+            )
+        x, y, lrs = DistilledData(*previous, recipe).as_tensors()
+        return DistilledSet(x, y, lrs, learn_labels=soft)
+
+    def _description(self, student: str, seed: int) -> dict[str, Any]:
+        """How the data were made, for whoever finds the file."""
+        parameters = {
+            name: value if isinstance(value, str | int | float | None) else repr(value)
+            for name, value in self.get_params(deep=False).items()
+        }
+        return {
+            "parameters": parameters,
+            "student": student,
+            "seed": seed,
+            "versions": {
+                "sklearn_dd": version("sklearn_dd"),
+                "torch": torch.__version__,
+                "scikit-learn": sklearn.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    # ------------------------------------------------------------------------------ the result
+
+    def _distilled_data(self) -> DistilledData:
+        check_is_fitted(self)
+        arrays = (a.copy() for a in (self.X_syn_, self.y_syn_, self.lrs_))
+        return DistilledData(*arrays, self.recipe_)
+
+    def transform(self, X: Any = None) -> DistilledData:
+        """Return the distilled data.
+
+        Parameters
+        ----------
+        X : array-like, default=None
+            Checked where it is given, as a pipeline does, and not used otherwise.
+
+        Returns
+        -------
+        DistilledData
+            ``(X_syn, y_syn, lrs)``; copies. With ``set_output`` and flat samples, ``X_syn`` is a
+            DataFrame.
+        """
+        data = self._distilled_data()
+        if X is not None:
+            self._validate_X(X, reset=False)
+        config = getattr(self, "_sklearn_output_config", {})
+        container = config.get("transform", sklearn.get_config()["transform_output"])
+        if container == "default" or data.X.ndim != 2:
+            return data
+        library = importlib.import_module(container)
+        frame = library.DataFrame(data.X, **{_COLUMNS[container]: self.get_feature_names_out()})
+        return DistilledData(frame, data.y, data.lrs, data.recipe)
+
+    def fit_transform(self, X: Any, y: Any) -> DistilledData:
+        """Distil, and return the distilled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Real samples.
+        y : array-like of shape (n_samples,)
+            Class labels.
+
+        Returns
+        -------
+        DistilledData
+            ``(X_syn, y_syn, lrs)``.
+        """
+        return self.fit(X, y).transform()
+
+    def set_output(self, *, transform: str | None = None) -> DatasetDistiller:
+        """Choose the container of flat synthetic samples.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            ``None`` leaves it as it is.
+
+        Returns
+        -------
+        DatasetDistiller
+            The distiller itself.
+        """
+        if transform is None:
+            return self
+        if transform not in ("default", *_COLUMNS):
+            raise ValueError(
+                f"transform must be 'default', 'pandas', 'polars' or None, got {transform!r}."
+            )
+        self._sklearn_output_config = {"transform": transform}
+        return self
+
+    # ---------------------------------------------------------------------------- its students
+
+    def predict(self, X: Any) -> Array:
+        """Predict classes with a student that was trained on the distilled data alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Class labels.
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict class probabilities with a student trained on the distilled data alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        X, _ = self._validate_X(X, reset=False)
+        return self.student_.predict_proba(X)
+
+    def evaluate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        n_inits: int = 20,
+        student: Any = None,
+        init: Any = None,
+        random_state: Any = None,
+    ) -> Evaluation:
+        """Train fresh students on the distilled data alone and score them on real samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples that no fit has seen.
+        y : array-like of shape (n_samples,)
+            Their classes.
+        n_inits : int, default=20
+            Students. Where they all start from one known net, one is enough and is what you get.
+        student : None, nn.Module class or NeuralNetClassifier, default=None
+            Another architecture; ``None`` takes the one that the data were distilled for.
+        init : None, {"random", "fixed"}, callable or list, default=None
+            Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
+            own, and ``"random"`` for another architecture if that is a list of nets.
+        random_state : int, RandomState instance or None, default=None
+            Decides the initial weights; ``None`` takes a stream of the fit's own seed that the fit
+            never drew from.
+
+        Returns
+        -------
+        Evaluation
+            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores`` (T + 1, n_inits): the
+            accuracy before the first step and after each.
+        """
+        data = self._distilled_data()
+        X, _ = self._validate_X(X, reset=False)
+        y = self._encode(y, len(X))
+        device = resolve_device(self.device)
+        own = student is None
+        network = choose_network(
+            self.student if own else student, self.sample_shape_, len(self.classes_)
+        )
+        if init is None:
+            init = self.init if own or isinstance(self.init, str) or callable(self.init) else "random"
+        seed = self.seed_
+        if random_state is not None:
+            seed = int(check_random_state(random_state).randint(2**31))
+        # A fixed net is the one of the fit, whatever the students' seed.
+        prior = weight_prior(init, network, self.seed_)
+        one_net = init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
+        nets = draw(prior, 1 if one_net else n_inits, seed, Stream.EVALUATE, device=device)
+        real = RealData(X, y, np.arange(len(X)), data.recipe.standardize, _MICRO_BATCH, device)
+        tensors = (tensor.to(device) for tensor in data.as_tensors())
+        return evaluate(pure_function(network, device), nets, *tensors, real)
+
+    def _encode(self, y: Any, n_samples: int) -> Array:
+        """Class indices of ``y``."""
+        y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(y) != n_samples or len(unknown):
+            raise ValueError(
+                f"y must hold one of the classes {self.classes_.tolist()} for each of the "
+                f"{n_samples} samples of X, but has {len(y)} values, unknown among them: "
+                f"{unknown.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+_COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the columns of a DataFrame
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device that ``device`` names; ``"auto"`` is CUDA, else MPS, else the CPU."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
+    if not available.get(resolved.type, True):
+        raise ValueError(
+            f"device={device!r} is not available here: choose 'auto' or one of "
+            f"{[name for name, there in available.items() if there]}."
+        )
+    return resolved
+
+
+def _split(y: Array, fraction: float, seed: int) -> tuple[Array, Array]:
+    """Rows to train on and rows held out, the same share of every class."""
+    rng = np.random.default_rng(fold(seed, Stream.HELD_OUT))
+    fraction = min(fraction, _MAX_HELD_OUT / len(y))
+    held_out = np.zeros(len(y), dtype=bool)
+    for c in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == c))
+        held_out[rows[: int(fraction * len(rows))]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def _to_numpy(distilled: DistilledSet, recipe: Recipe) -> tuple[Array, Array, Array]:
+    """X, y and step sizes as the user knows them."""
+    x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
+    X = recipe.standardize.inverse(x.flatten(0, 1)).numpy()
+    probabilities = y.flatten(0, 1).numpy()
+    if distilled.learn_labels:
+        return X, probabilities, lrs.numpy()
+    return X, recipe.classes[probabilities.argmax(axis=1)], lrs.numpy()

@@ -1,0 +1,82 @@
+"""The learned tensors: synthetic samples, their labels and the step sizes to train with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class DistilledSet:
+    """Synthetic mini-batches and step sizes, held in the coordinates in which they are learned.
+
+    Step sizes are ``softplus`` of a free parameter and so stay positive; soft labels are the
+    ``softmax`` of free logits and so stay probabilities.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_steps, batch, *sample_shape)
+        The samples, one mini-batch for each step.
+    y : Tensor of shape (n_steps, batch, n_classes)
+        Their class probabilities; all positive where they are learned.
+    lrs : Tensor of shape (n_epochs, n_steps)
+        Positive step sizes, one for each of the T = n_epochs · n_steps steps.
+    learn_labels : bool
+        Whether the labels move.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, lrs: Tensor, *, learn_labels: bool = False) -> None:
+        self.learn_labels = learn_labels
+        self.free_x = x.detach().clone().requires_grad_()
+        self.free_y = (y.log() if learn_labels else y).detach().clone().requires_grad_(learn_labels)
+        # The inverse of softplus, in a form that does not overflow.
+        self.free_lrs = (lrs + torch.log(-torch.expm1(-lrs))).detach().clone().requires_grad_()
+
+    @property
+    def x(self) -> Tensor:
+        """The samples, (n_steps, batch, *sample_shape)."""
+        return self.free_x
+
+    @property
+    def y(self) -> Tensor:
+        """The class probabilities, (n_steps, batch, n_classes)."""
+        return self.free_y.softmax(-1) if self.learn_labels else self.free_y
+
+    @property
+    def lrs(self) -> Tensor:
+        """The step sizes, (n_epochs, n_steps)."""
+        return F.softplus(self.free_lrs)
+
+    @property
+    def samples(self) -> list[Tensor]:
+        """The free parameters behind x and, where it is learned, y."""
+        return [self.free_x, self.free_y] if self.learn_labels else [self.free_x]
+
+    @property
+    def free(self) -> list[Tensor]:
+        """All free parameters: the coordinates in which the outer optimiser moves."""
+        return [*self.samples, self.free_lrs]
+
+    def pull_back(self, dx: Tensor, dy: Tensor, dlrs: Tensor) -> None:
+        """Set the ``grad`` of the free parameters from gradients for x, y and lrs."""
+        outputs, gradients = [self.x, self.lrs], [dx, dlrs]
+        if self.learn_labels:
+            outputs, gradients = [*outputs, self.y], [*gradients, dy]
+        for p, g in zip(self.free, torch.autograd.grad(outputs, self.free, gradients), strict=True):
+            p.grad = g
+
+    def to(self, device: torch.device) -> DistilledSet:
+        """The same set on another device."""
+        return DistilledSet(
+            self.x.to(device), self.y.to(device), self.lrs.to(device), learn_labels=self.learn_labels
+        )
+
+    def snapshot(self) -> list[Tensor]:
+        """A copy of the free parameters."""
+        return [p.detach().clone() for p in self.free]
+
+    @torch.no_grad()
+    def restore(self, snapshot: list[Tensor]) -> None:
+        """Go back to a snapshot."""
+        for p, saved in zip(self.free, snapshot, strict=True):
+            p.copy_(saved)

@@ -1,0 +1,169 @@
+"""Student networks.
+
+Each takes the shape of one sample and the number of classes, and returns logits. A network of your
+own needs no more than that: a constructor that may name ``sample_shape`` and ``n_classes``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+__all__ = ["MLP", "ConvNet", "LeNet"]
+
+
+class MLP(nn.Sequential):
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        Shape of one sample; it is flattened.
+    n_classes : int
+        Number of classes.
+    width : int, default=128
+        Units in each hidden layer.
+    depth : int, default=1
+        Number of hidden layers.
+    activation : callable, default=nn.ReLU
+        Builds the activation that follows each hidden layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd.modules import MLP
+    >>> MLP((1, 8, 8), 10, width=32)(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self,
+        sample_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 128,
+        depth: int = 1,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+    ) -> None:
+        layers: list[nn.Module] = [nn.Flatten()]
+        n_in = math.prod(sample_shape)
+        for _ in range(depth):
+            layers += [nn.Linear(n_in, width), activation()]
+            n_in = width
+        super().__init__(*layers, nn.Linear(n_in, n_classes))
+
+
+class LeNet(nn.Module):
+    """LeNet-5 as in Dataset Distillation: two convolutions and three linear layers.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (channels, height, width); 28 × 28 images are padded by 2 to 32 × 32.
+    n_classes : int
+        Number of classes.
+
+    References
+    ----------
+    LeCun, Bottou, Bengio and Haffner (1998), Gradient-based learning applied to document
+    recognition. Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd.modules import LeNet
+    >>> LeNet((1, 28, 28), 10)(torch.zeros(5, 1, 28, 28)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        channels, height, width = _image_shape(sample_shape, "LeNet", at_least=14)
+        padding = 2 if (height, width) == (28, 28) else 0
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 6, 5, padding=padding),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        rows, columns = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in (height, width))
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(16 * rows * columns, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, n_classes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        return self.classifier(self.features(x))
+
+
+class ConvNet(nn.Sequential):
+    """Blocks of convolution, instance normalisation, ReLU and average pooling, then one linear layer.
+
+    The network on which distillation methods are compared has ``width=128, depth=3``.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (channels, height, width); each block halves height and width.
+    n_classes : int
+        Number of classes.
+    width : int, default=32
+        Channels of each block.
+    depth : int or None, default=None
+        Number of blocks; ``None`` takes three, or fewer where the images are smaller than 8 × 8
+        pixels at the end.
+
+    References
+    ----------
+    Gidaris and Komodakis (2018), Dynamic few-shot visual learning without forgetting. Zhao, Mopuri
+    and Bilen (2020), Dataset condensation with gradient matching, arXiv:2006.05929.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd.modules import ConvNet
+    >>> ConvNet((3, 32, 32), 10)(torch.zeros(5, 3, 32, 32)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(
+        self,
+        sample_shape: tuple[int, ...],
+        n_classes: int,
+        width: int = 32,
+        depth: int | None = None,
+    ) -> None:
+        channels, height, n_columns = _image_shape(sample_shape, "ConvNet", at_least=2)
+        side = min(height, n_columns)
+        if depth is None:
+            # The last block keeps at least 4 × 4 pixels of the image, 2 × 2 after its pooling.
+            depth = max(1, min(3, side.bit_length() - 2))
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [
+                nn.Conv2d(channels, width, 3, padding=1),
+                nn.GroupNorm(width, width),
+                nn.ReLU(),
+                nn.AvgPool2d(2),
+            ]
+            channels, height, n_columns = width, height // 2, n_columns // 2
+        super().__init__(*layers, nn.Flatten(), nn.Linear(width * height * n_columns, n_classes))
+
+
+def _image_shape(sample_shape: tuple[int, ...], name: str, at_least: int) -> tuple[int, int, int]:
+    if len(sample_shape) != 3 or min(sample_shape[1:]) < at_least:
+        raise ValueError(
+            f"{name} takes images of sample_shape (channels, height, width), at least {at_least} "
+            f"pixels high and wide, but got sample_shape={tuple(sample_shape)}. "
+            "Give sample_shape to the distiller, or choose student=MLP."
+        )
+    channels, height, width = sample_shape
+    return channels, height, width

@@ -1,0 +1,72 @@
+"""Where the synthetic samples start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from .data import Array, Standardize, as_tensor
+
+_MAX_ROWS = 2000  # real samples of a class that k-means looks at
+_JITTER = 0.1  # in standard deviations; tells repeated samples apart
+
+
+def starting_samples(
+    data_init: Any,
+    X: Array,  # (n, n_features)
+    y: Array,  # (n,), class indices
+    counts: Array,  # (n_classes,), samples of each class in one mini-batch
+    n_steps: int,
+    standardize: Standardize,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Standardised samples (n_steps, batch, *sample_shape), class within step.
+
+    ``data_init`` is ``"noise"`` (standard normal), ``"real"`` (random samples of the class),
+    ``"mean"`` (each the mean of an equal random share of the class), ``"kmeans"`` (the class's
+    cluster centres) or an array in the units of X, ordered by step. A class that has fewer real
+    samples than are wanted repeats them, slightly moved apart.
+    """
+    shape = standardize.sample_shape
+    if not isinstance(data_init, str):
+        return _given(data_init, standardize, n_steps, int(counts.sum()))
+    if data_init == "noise":
+        noise = rng.standard_normal((n_steps, counts.sum(), *shape), dtype=np.float32)
+        return torch.from_numpy(noise)
+    by_class = []
+    for c, count in enumerate(counts):
+        wanted = n_steps * count
+        rows = rng.permutation(np.flatnonzero(y == c))[: max(wanted, _MAX_ROWS)]
+        z = standardize(as_tensor(X[rows])).numpy()
+        if len(rows) < wanted:
+            z = np.resize(z, (wanted, *shape))
+            z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
+        by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
+    return torch.from_numpy(np.concatenate(by_class, axis=1))
+
+
+def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:
+    """``wanted`` starting points from the real samples ``z`` of one class."""
+    if data_init == "real":
+        return z[:wanted]
+    if data_init == "mean":
+        return np.stack([share.mean(0) for share in np.array_split(z, wanted)])
+    kmeans = KMeans(wanted, n_init=1, random_state=int(rng.integers(2**31)))
+    centers = kmeans.fit(z.reshape(len(z), -1)).cluster_centers_
+    return centers.astype(np.float32).reshape(wanted, *z.shape[1:])
+
+
+def _given(data_init: Any, standardize: Standardize, n_steps: int, batch: int) -> Tensor:
+    X = np.asarray(data_init)
+    shapes = {(n_steps * batch, *standardize.input_shape), (n_steps * batch, *standardize.sample_shape)}
+    if X.shape not in shapes or not np.isfinite(X).all():
+        raise ValueError(
+            f"data_init must be finite and of shape {min(shapes)}, one row for each synthetic "
+            f"sample, ordered by step, but has shape {X.shape}."
+        )
+    z = standardize(as_tensor(X))
+    return z.reshape(n_steps, batch, *z.shape[1:])

@@ -1,0 +1,271 @@
+"""Students: from what the user names to a pure function, and back to a skorch net.
+
+The only file that knows skorch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import LRScheduler
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from .data import Array, Standardize
+from .engine import priors
+from .engine.inner_loop import Apply, apply_in_turn, apply_together
+from .engine.priors import Prior, Weights
+from .engine.seeds import Drawing, Stream, generator
+from .modules import MLP, ConvNet, LeNet
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be built anew as often as wanted: a class and its arguments."""
+
+    module: Callable[..., nn.Module]
+    arguments: dict[str, Any]
+    sample_shape: tuple[int, ...]
+
+    def __call__(self) -> nn.Module:
+        return self.module(**self.arguments)
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return getattr(self.module, "__name__", type(self.module).__name__)
+
+
+def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) -> Network:
+    """The network that ``student`` stands for, checked on two samples.
+
+    Parameters
+    ----------
+    student : None, nn.Module class or unfitted NeuralNetClassifier
+        ``None`` chooses by the shape of a sample. A constructor that names ``sample_shape`` or
+        ``n_classes`` is given them, unless the user has.
+    sample_shape : tuple of int
+        Shape of one sample, as the network sees it.
+    n_classes : int
+        Number of logits.
+    """
+    module, arguments = student, {}
+    if student is None:
+        module = _default_module(sample_shape)
+    elif isinstance(student, NeuralNetClassifier):
+        module, arguments = student.module, student.get_params_for("module")
+    if isinstance(module, nn.Module) or not callable(module):
+        raise TypeError(
+            "student must be None, an nn.Module class or an unfitted skorch NeuralNetClassifier "
+            f"around a class, but got {student!r}. An instance cannot be built anew for each "
+            "initialisation: pass its class."
+        )
+    known = {"sample_shape": sample_shape, "n_classes": n_classes}
+    names = inspect.signature(module).parameters
+    arguments = {k: v for k, v in known.items() if k in names} | arguments
+    network = Network(module, arguments, sample_shape)
+    _check(network, n_classes)
+    return network
+
+
+def _default_module(sample_shape: tuple[int, ...]) -> type[nn.Module]:
+    if len(sample_shape) != 3:
+        return MLP
+    return LeNet if sample_shape[1:] in ((28, 28), (32, 32)) else ConvNet
+
+
+def _check(network: Network, n_classes: int) -> None:
+    """Build the network once and run two samples through it."""
+    with Drawing(generator(0)):
+        module = network()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"student {network.name} must build an nn.Module, got {type(module)}.")
+        before = {name: b.clone() for name, b in module.named_buffers()}
+        try:
+            with torch.no_grad():
+                logits = module(torch.randn(2, *network.sample_shape))
+        except Exception as error:
+            raise ValueError(
+                f"student {network.name} cannot take samples of sample_shape={network.sample_shape}: "
+                f"{error} Give the sample_shape that it expects, or another student."
+            ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (2, n_classes):
+        shape = tuple(getattr(logits, "shape", ()))
+        raise ValueError(
+            f"student {network.name} must return logits of shape (batch, {n_classes}), one for "
+            f"each class in y, but two samples gave an output of shape {shape}. Let its "
+            "constructor take n_classes as the size of its last layer."
+        )
+    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(2)):
+        raise ValueError(
+            f"student {network.name} returns probabilities, but the loss takes logits. "
+            "Leave out its last softmax."
+        )
+    for name, buffer in module.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            raise ValueError(
+                f"student {network.name} has the buffer {name!r} that training changes, such as "
+                "the running statistics of BatchNorm; a student must be a pure function of its "
+                "parameters. Use GroupNorm or InstanceNorm, or track_running_stats=False."
+            )
+
+
+def pure_function(network: Network, device: torch.device) -> Apply:
+    """The network as a function of stacked parameters. Dropout is off, as in evaluation."""
+    with Drawing(generator(0)):
+        module = network().to(device).eval().requires_grad_(False)
+    together = apply_together(module)
+    twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
+    try:
+        together(twice, torch.zeros(2, *network.sample_shape, device=device))
+    except Exception:  # vmap refuses what it cannot batch with errors of many types
+        return apply_in_turn(module)
+    return together
+
+
+def weight_prior(init: Any, network: Network, seed: int) -> Prior:
+    """The prior that ``init`` stands for.
+
+    Parameters
+    ----------
+    init : {"random", "fixed"}, callable or list
+        The module's own initialisation, one draw of it, an in-place initialiser of a module, or a
+        pool of known nets (state dicts or fitted skorch nets).
+    network : Network
+        What is initialised.
+    seed : int
+        Decides the draw of ``"fixed"``.
+    """
+    if isinstance(init, str):
+        prior = priors.random(network)
+        return (
+            priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
+        )
+    if callable(init):
+
+        def build() -> nn.Module:
+            module = network()
+            init(module)
+            return module
+
+        return priors.random(build)
+    if not init:
+        raise ValueError("init is an empty list: give at least one state dict or fitted net.")
+    return priors.pool([_weights(member, network, i) for i, member in enumerate(init)])
+
+
+def _weights(member: Any, network: Network, index: int) -> Weights:
+    """The parameters of one member of a pool, checked against the network's."""
+    if isinstance(member, NeuralNetClassifier):
+        if not member.initialized_:
+            raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
+        module = member.module_
+        member = (module.net if isinstance(module, Standardized) else module).state_dict()
+    with Drawing(generator(0)):
+        wanted = {name: tuple(p.shape) for name, p in network().named_parameters()}
+    given = {k: tuple(v.shape) for k, v in dict(member).items() if k in wanted}
+    if given != wanted:
+        name = next(k for k in wanted if given.get(k) != wanted[k])
+        raise ValueError(
+            f"init[{index}] does not fit the student {network.name}: its parameter {name!r} has "
+            f"shape {wanted[name]}, but the pool's net has {given.get(name, 'none of that name')}. "
+            "Give nets of the student's own class and size."
+        )
+    return {
+        name: torch.as_tensor(member[name]).detach().cpu().float().clone() for name in wanted
+    }
+
+
+class Standardized(nn.Module):
+    """A network behind the affine map that takes samples in the units of X.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the network.
+    standardize : Standardize
+        Its first layer.
+    weights : dict or None
+        Initial parameters; ``None`` keeps what ``build`` draws.
+    """
+
+    def __init__(
+        self, build: Callable[[], nn.Module], standardize: Standardize, weights: Weights | None
+    ) -> None:
+        super().__init__()
+        self.standardize = standardize
+        self.net = build()
+        if weights is not None:
+            self.net.load_state_dict(weights, strict=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (batch, n_classes) of samples in the units and the layout of X."""
+        return self.net(self.standardize(x))
+
+
+class StepSizes:
+    """The learned step sizes as a schedule; past its end the last one holds."""
+
+    def __init__(self, lrs: Sequence[float]) -> None:
+        self.lrs = lrs
+
+    def __call__(self, step: int) -> float:
+        return self.lrs[min(step, len(self.lrs) - 1)]
+
+
+class ReplayClassifier(NeuralNetClassifier):
+    """A skorch classifier whose ``fit`` repeats the distilled schedule step by step.
+
+    It takes gradient steps on the distilled mini-batches in their order with the learned step
+    sizes. As in the engine, the module is in evaluation mode throughout: dropout is off.
+    """
+
+    def _set_training(self, training: bool = True) -> None:
+        super()._set_training(False)
+
+
+def replay_student(
+    network: Network,
+    standardize: Standardize,
+    weights: Weights,
+    X: Array,  # (n, *input_shape)
+    y: Array,  # (n,) class indices or (n, n_classes) probabilities
+    lrs: Array,  # (n_epochs, n_steps)
+    n_classes: int,
+    device: torch.device,
+) -> ReplayClassifier:
+    """Train a skorch student on distilled data from the given weights."""
+    n_epochs, n_steps = lrs.shape
+    student = ReplayClassifier(
+        Standardized,
+        module__build=network,
+        module__standardize=standardize,
+        module__weights=weights,
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        lr=1.0,
+        max_epochs=n_epochs,
+        batch_size=len(X) // n_steps,
+        iterator_train__shuffle=False,
+        iterator_valid__batch_size=1024,
+        train_split=None,
+        classes=np.arange(n_classes),
+        callbacks=[
+            LRScheduler(
+                LambdaLR, lr_lambda=StepSizes(lrs.ravel().tolist()), step_every="batch"
+            )
+        ],
+        callbacks__print_log=None,
+        verbose=0,
+        device=str(device),
+    )
+    targets = y.astype(np.int64 if y.ndim == 1 else np.float32)
+    # The constructor draws weights that are replaced at once; the global generator stays as it is.
+    with Drawing(generator(0)):
+        return student.fit(X, targets)
