@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .inner_loop import Apply, Params, inner_gradient, unroll
+from .inner_loop import Apply, Loss, Params, cross_entropy, inner_gradient, unroll
 from .objectives import Objective
 
 
@@ -51,10 +51,12 @@ class Unrolled:
     micro_batch : int or None
         The outer pass goes over slices of so many real samples, so that its graph stays small.
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
+    loss : callable
+        The inner loss ℓ.
     """
 
-    def __init__(self, micro_batch: int | None = None) -> None:
-        self.micro_batch = micro_batch
+    def __init__(self, micro_batch: int | None = None, loss: Loss = cross_entropy) -> None:
+        self.micro_batch, self.loss = micro_batch, loss
 
     def __call__(
         self,
@@ -67,14 +69,16 @@ class Unrolled:
         real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
     ) -> Hypergradient:
         x, y, lrs = x.detach(), y.detach(), lrs.detach()
-        trajectory = list(unroll(apply, params, x, y, lrs))
+        trajectory = list(unroll(apply, params, x, y, lrs, loss=self.loss))
         loss, cotangent = outer_gradient(
             apply, trajectory.pop(), objective, *real, micro_batch=self.micro_batch
         )
         dx, dy, dlrs = torch.zeros_like(x), torch.zeros_like(y), torch.zeros_like(lrs)
         for t in reversed(range(lrs.numel())):
             k, lr = t % len(x), lrs.view(-1)[t]
-            s, (*dparams, dx_k, dy_k) = _pull_back(apply, trajectory.pop(), x[k], y[k], cotangent)
+            s, (*dparams, dx_k, dy_k) = _pull_back(
+                apply, trajectory.pop(), x[k], y[k], cotangent, self.loss
+            )
             dx[k] -= lr * dx_k
             dy[k] -= lr * dy_k
             dlrs.view(-1)[t] = -s
@@ -88,13 +92,14 @@ def _pull_back(
     x: Tensor,  # (batch, *sample_shape)
     y: Tensor,  # (batch, n_classes)
     cotangent: tuple[Tensor, ...],
+    loss: Loss,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """s = ⟨∇_θ ℓ, v⟩ and its gradients for θ (one tensor a parameter), x̃ and ỹ."""
     x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
-    leaves, gradient = inner_gradient(apply, params, x, y, create_graph=True)
+    leaves, gradient = inner_gradient(apply, params, x, y, loss=loss, create_graph=True)
+    s = torch.stack([(g.detach() * v).sum() for g, v in zip(gradient, cotangent, strict=True)])
     wanted = [*leaves.values(), x, y]
-    s = torch.autograd.grad(gradient, wanted, cotangent, materialize_grads=True)
-    return sum((g.detach() * v).sum() for g, v in zip(gradient, cotangent, strict=True)), s
+    return s.sum(), torch.autograd.grad(gradient, wanted, cotangent, materialize_grads=True)
 
 
 def outer_gradient(

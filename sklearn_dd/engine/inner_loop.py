@@ -50,7 +50,11 @@ def apply_in_turn(module: nn.Module) -> Apply:
     return apply
 
 
-def inner_loss(
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""(outputs (n_inits, batch, n_classes), y (batch, n_classes)) -> scalar, summed over the inits."""
+
+
+def cross_entropy(
     logits: Tensor,  # (n_inits, batch, n_classes)
     y: Tensor,  # (batch, n_classes), class probabilities
 ) -> Tensor:
@@ -64,14 +68,15 @@ def inner_gradient(
     x: Tensor,  # (batch, *sample_shape)
     y: Tensor,  # (batch, n_classes)
     *,
+    loss: Loss = cross_entropy,
     create_graph: bool = False,
 ) -> tuple[Params, tuple[Tensor, ...]]:
     """Leaves that stand for ``params``, and the gradient of the inner loss at them."""
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     with torch.enable_grad():
-        loss = inner_loss(apply(leaves, x), y)
+        value = loss(apply(leaves, x), y)
     gradient = torch.autograd.grad(
-        loss, list(leaves.values()), create_graph=create_graph, materialize_grads=True
+        value, list(leaves.values()), create_graph=create_graph, materialize_grads=True
     )
     return leaves, gradient
 
@@ -82,9 +87,11 @@ def inner_step(
     x: Tensor,  # (batch, *sample_shape)
     y: Tensor,  # (batch, n_classes)
     lr: Tensor,  # ()
+    *,
+    loss: Loss = cross_entropy,
 ) -> Params:
     """One step of gradient descent, θ − η ∇ℓ(θ). No graph is kept."""
-    leaves, gradient = inner_gradient(apply, params, x.detach(), y.detach())
+    leaves, gradient = inner_gradient(apply, params, x.detach(), y.detach(), loss=loss)
     return {
         name: p.detach() - lr.detach() * g
         for (name, p), g in zip(leaves.items(), gradient, strict=True)
@@ -97,10 +104,12 @@ def unroll(
     x: Tensor,  # (n_steps, batch, *sample_shape)
     y: Tensor,  # (n_steps, batch, n_classes)
     lrs: Tensor,  # (n_epochs, n_steps)
+    *,
+    loss: Loss = cross_entropy,
 ) -> Iterator[Params]:
     """Yield θ_0, θ_1, … θ_T: step t trains on mini-batch t mod n_steps with step size lrs[t]."""
     yield params
     for t, lr in enumerate(lrs.detach().flatten()):
         k = t % len(x)
-        params = inner_step(apply, params, x[k], y[k], lr)
+        params = inner_step(apply, params, x[k], y[k], lr, loss=loss)
         yield params

@@ -60,6 +60,7 @@ class Drawing(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if func in _SAMPLERS and kwargs.get("generator") is None:
+        # The functions of nn.init name their generator; those of _SAMPLERS take one unnamed.
+        if (func in _SAMPLERS or "generator" in kwargs) and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)
