@@ -3,12 +3,18 @@
 from importlib.metadata import version
 
 from .distilled import DistilledData, load_distilled, save_distilled
+from .display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
 from .distiller import DatasetDistiller
+from .evaluation import Evaluation
 
 __version__ = version("sklearn_dd")
 __all__ = [
+    "ConvergenceDisplay",
     "DatasetDistiller",
     "DistilledData",
+    "DistilledImagesDisplay",
+    "Evaluation",
+    "LearningRatesDisplay",
     "load_distilled",
     "save_distilled",
 ]

@@ -55,7 +55,7 @@ class Progress:
         self.bar.update()
         if self.verbose > 1 and score is not None:
             self.bar.write(
-                f"iteration {iteration.index + 1}: loss {iteration.loss:.4f}, "
+                f"iteration {iteration.done}: loss {iteration.loss:.4f}, "
                 f"validation accuracy {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
             )
 
@@ -86,8 +86,8 @@ class Monitor:
         self.distilled, self.validate = distilled, validate
         self.n_iter_no_change = n_iter_no_change
         self.every = -(-max_iter // _VALIDATIONS)
-        self.last = max_iter - 1
-        self.best, self.best_score, self.best_index = distilled.snapshot(), -1.0, -1
+        self.max_iter = max_iter
+        self.best, self.best_score, self.best_iter = distilled.snapshot(), -1.0, 0
         self.history: dict[str, list[Any]] = {
             name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
         }
@@ -99,19 +99,19 @@ class Monitor:
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
         if self.validate is None:
-            self._keep(iteration.index, -1.0)
+            self._keep(iteration.done, -1.0)
             return None
-        if (iteration.index + 1) % self.every and iteration.index != self.last:
+        if iteration.done % self.every and iteration.done != self.max_iter:
             return None
         score = self.validate()
-        self.history["validation_iter"].append(iteration.index + 1)
+        self.history["validation_iter"].append(iteration.done)
         self.history["validation_score"].append(score)
         if score >= self.best_score:  # of equals the later one, whose loss is lower
-            self._keep(iteration.index, score)
+            self._keep(iteration.done, score)
         return score
 
-    def _keep(self, index: int, score: float) -> None:
-        self.best, self.best_score, self.best_index = self.distilled.snapshot(), score, index
+    def _keep(self, done: int, score: float) -> None:
+        self.best, self.best_score, self.best_iter = self.distilled.snapshot(), score, done
 
     @property
     def sick(self) -> bool:
@@ -123,4 +123,4 @@ class Monitor:
         """Whether the best iterate is too long ago."""
         if self.n_iter_no_change is None or self.iteration is None:
             return False
-        return self.iteration.index - self.best_index >= self.n_iter_no_change
+        return self.iteration.done - self.best_iter >= self.n_iter_no_change

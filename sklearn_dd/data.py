@@ -87,7 +87,8 @@ class Standardize(nn.Module):
         x = x.to(self.shift.dtype)
         if self.channels_last:
             x = x.reshape(-1, *self.input_shape).movedim(-1, 1)
-        return (x.reshape(-1, *self.sample_shape) - self.shift) / self.scale
+        z = (x.reshape(-1, *self.sample_shape) - self.shift) / self.scale
+        return z.contiguous()  # vmap does not take memory in channels-last order
 
     def inverse(self, z: Tensor) -> Tensor:
         """Return (n, *input_shape) in the units of X of standardised samples (n, *sample_shape)."""

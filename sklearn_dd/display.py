@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from .data import Array, Standardize, as_tensor, student_shape
@@ -17,10 +18,38 @@ _ONE_BAND = 20  # classes that still stand beside each other, whatever the numbe
 
 
 class _Display:
-    """Where a figure is drawn: on ``ax``, or on new axes of a size that suits it."""
+    """What every display shares: its way from an estimator, and the axes that it draws on."""
 
     ax_: Any
     figure_: Any
+    from_data: Any  # what every display defines: data -> display, drawn
+    _data_of: Any  # a fitted distiller -> the arguments of from_data
+
+    @classmethod
+    def from_estimator(cls, distiller: Any, **options: Any) -> Self:
+        """Draw what a fitted distiller holds.
+
+        Parameters
+        ----------
+        distiller : DatasetDistiller
+            A fitted one; of a pipeline its last step, ``pipe[-1]``.
+        **options : dict
+            Further parameters of `from_data` and of `plot`, such as ``ax``.
+
+        Returns
+        -------
+        Display
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the distiller is not fitted.
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_is_fitted(distiller, "history_")
+        return cls.from_data(**cls._data_of(distiller), **options)
 
     def _open(self, ax: Any, width: float, height: float) -> Any:
         if ax is None:
@@ -39,10 +68,9 @@ class DistilledImagesDisplay(_Display):
     """The distilled samples: a grid of pictures, or a heat map where they are rows of a table.
 
     Pictures stand in a column for each class and a row for each step, or several where a mini-batch
-    holds more than one sample of a class. Many classes are broken into bands. They share their
-    colour limits, robust ones, since pixels are free to leave the range of the real ones.
-
-    It is recommended to use `from_estimator` or `from_data`.
+    holds more than one sample of a class; many classes are broken into bands. All share robust
+    colour limits, since learned pixels may leave the range of real ones. A table is shown in the
+    standardised units of the fit; where they are not known, in those of its own columns.
 
     Parameters
     ----------
@@ -104,46 +132,11 @@ class DistilledImagesDisplay(_Display):
         self.feature_names = feature_names
         self.standardized = standardized
 
-    @classmethod
-    def from_estimator(
-        cls,
-        distiller: Any,
-        *,
-        sample_shape: tuple[int, ...] | None = None,
-        display_labels: Any = None,
-        ax: Any = None,
-        **options: Any,
-    ) -> DistilledImagesDisplay:
-        """Show the samples of a fitted distiller.
-
-        Parameters
-        ----------
-        distiller : DatasetDistiller
-            A fitted one.
-        sample_shape : tuple of int or None, default=None
-            Shape of one sample, (channels, height, width) or (height, width), where it is not the
-            distiller's ``sample_shape_``, as for an MLP that was given flat images.
-        display_labels : sequence of length n_classes or None, default=None
-            Names of the classes, in the order of ``classes_``; ``None`` shows the labels.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
-        **options : dict
-            Options of `plot`.
-
-        Returns
-        -------
-        DistilledImagesDisplay
-            The display, plotted.
-        """
-        check_is_fitted(distiller, "X_syn_")
-        return cls.from_data(
-            DistilledData(distiller.X_syn_, distiller.y_syn_, distiller.lrs_, distiller.recipe_),
-            sample_shape=sample_shape,
-            display_labels=display_labels,
-            feature_names=getattr(distiller, "feature_names_in_", None),
-            ax=ax,
-            **options,
-        )
+    @staticmethod
+    def _data_of(distiller: Any) -> dict[str, Any]:
+        triple = distiller.X_syn_, distiller.y_syn_, distiller.lrs_
+        names = getattr(distiller, "feature_names_in_", None)
+        return {"X": DistilledData(*triple, distiller.recipe_), "feature_names": names}
 
     @classmethod
     def from_data(
@@ -156,10 +149,9 @@ class DistilledImagesDisplay(_Display):
         sample_shape: tuple[int, ...] | None = None,
         display_labels: Any = None,
         feature_names: Any = None,
-        ax: Any = None,
         **options: Any,
     ) -> DistilledImagesDisplay:
-        """Show distilled data.
+        """Draw distilled data.
 
         Parameters
         ----------
@@ -179,15 +171,18 @@ class DistilledImagesDisplay(_Display):
             Names of the classes, in sorted order of the labels; ``None`` shows the labels.
         feature_names : sequence of str or None, default=None
             Names of the columns of a table; ``None`` takes those of a DataFrame.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
         **options : dict
-            Options of `plot`.
+            Parameters of `plot`.
 
         Returns
         -------
         DistilledImagesDisplay
-            The display, plotted.
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If samples, labels, steps, `sample_shape` and names don't fit each other.
         """
         recipe = X.recipe if isinstance(X, DistilledData) else None
         if isinstance(X, DistilledData):
@@ -195,19 +190,18 @@ class DistilledImagesDisplay(_Display):
         if feature_names is None:
             feature_names = getattr(X, "columns", None)
         X, y = np.asarray(X), np.asarray(y)
-        n_steps = n_steps if lrs is None else np.shape(lrs)[1]
-        if y.shape[:1] != X.shape[:1] or len(X) % n_steps:
+        n_steps = n_steps if lrs is None else _step_sizes(lrs).shape[1]
+        if y.shape[:1] != X.shape[:1] or n_steps < 1 or len(X) % n_steps:
             raise ValueError(
                 f"y must have a label for each of the {len(X)} samples of X, and they must make up "
                 f"n_steps={n_steps} mini-batches of equal size, but y has shape {y.shape}. Pass X "
                 "and y as transform returned them, and their lrs, or the DistilledData as it is."
             )
-        classes, target = np.unique(y, return_inverse=True) if y.ndim == 1 else (None, y.argmax(1))
         if recipe is not None:
             classes = recipe.classes
-            target = target if y.ndim == 2 else np.searchsorted(classes, y)
-        if classes is None:
-            classes = np.arange(y.shape[1])
+        else:
+            classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+        target = np.searchsorted(classes, y) if y.ndim == 1 else y.argmax(axis=1)
         if display_labels is None:
             display_labels = classes
         if len(display_labels) != len(classes):
@@ -215,7 +209,9 @@ class DistilledImagesDisplay(_Display):
                 f"display_labels must name each of the {len(classes)} classes, but has "
                 f"{len(display_labels)} names: {list(display_labels)}."
             )
-        samples, standardized = _presentable(X, sample_shape, recipe and recipe.standardize)
+        samples, standardized = _presentable(
+            X, sample_shape, None if recipe is None else recipe.standardize
+        )
         return cls(
             samples,
             target,
@@ -223,7 +219,7 @@ class DistilledImagesDisplay(_Display):
             n_steps=n_steps,
             feature_names=feature_names,
             standardized=standardized,
-        ).plot(ax, **options)
+        ).plot(**options)
 
     def plot(
         self, ax: Any = None, *, cmap: Any = None, limits: tuple[float, float] | None = None
@@ -273,30 +269,35 @@ class DistilledImagesDisplay(_Display):
             columns = min(max(10, math.ceil(math.sqrt(n_classes * rows.sum()))), _ONE_BAND)
         bands = -(-n_classes // columns)
 
-        # Lengths are in widths of a picture from here on, y downwards.
-        height = pictures.shape[1] / pictures.shape[2] + _GAP
-        inches = min(max(0.45, 10 / columns), 0.8)
-        inches = max(0.25, min(inches, 14 / (bands * rows.sum() * height)))
+        # Lengths are in widths of a picture from here on, with x to the right and y downwards.
+        width, height = 1 + _GAP, pictures.shape[1] / pictures.shape[2] + _GAP
+        if ax is None:
+            across, down = min(max(0.45 * columns, 9), 0.75 * columns), 14.0
+        else:
+            across, down = ax.get_window_extent().size / ax.figure.dpi
+        inches = max(0.25, min(across / (columns * width), down / (bands * rows.sum() * height)))
         title = 0.22 / inches
-        between_steps = 2 * _GAP if rows.max() > 1 else 0.0
-        top = (rows.cumsum() - rows) * height + np.arange(self.n_steps) * between_steps
-        band = title + rows.sum() * height + self.n_steps * between_steps
-        ax = self._open(ax, columns * inches + 0.6, bands * band * inches + 0.2)
+        apart = 2 * _GAP if rows.max() > 1 else 0.0
+        top = title + (rows.cumsum() - rows) * height + np.arange(self.n_steps) * apart
+        band = top[-1] + rows[-1] * height + apart
+        left = 0.6 if self.n_steps > 1 else 0.1
+        ax = self._open(ax, columns * width * inches + left, bands * band * inches + 0.1)
 
         self.images_ = []
         for picture, s, c, r in zip(pictures, step, self.target, rank, strict=True):
-            x, y = c % columns, c // columns * band + title + top[s] + r * height
-            extent = (x, x + 1 - _GAP, y + height - _GAP, y)
+            x, y = c % columns * width, c // columns * band + top[s] + r * height
+            extent = (x, x + 1, y + height - _GAP, y)
             self.images_.append(
                 ax.imshow(picture, extent=extent, interpolation="nearest", **colours)
             )
         size = min(max(72 * inches / (0.6 * max(map(len, names))), 5), 9)
         for c, name in enumerate(names):
-            place = (c % columns + (1 - _GAP) / 2, c // columns * band + title - _GAP)
-            ax.text(*place, name, ha="center", va="bottom", fontsize=size)
-        ax.set(xlim=(-_GAP, columns), ylim=(bands * band, 0), aspect="equal", xticks=[], yticks=[])
+            x, y = c % columns * width + 0.5, c // columns * band + title - _GAP
+            ax.text(x, y, name, ha="center", va="bottom", fontsize=size)
+        ax.set(xlim=(-_GAP, columns * width), ylim=(bands * band, 0), xticks=[], yticks=[])
+        ax.set_aspect("equal", anchor="NW")  # centred, constrained layout cuts the labels off
         if self.n_steps > 1:
-            middle = title + top + (rows * height - _GAP) / 2
+            middle = top + (rows * height - _GAP) / 2
             ticks = (np.arange(bands)[:, None] * band + middle).ravel()
             labels = [f"step {s + 1}" for s in range(self.n_steps)] * bands
             ax.set_yticks(ticks, labels, fontsize=min(9, 60 * inches * height))
@@ -305,6 +306,7 @@ class DistilledImagesDisplay(_Display):
 
     def _table(self, ax: Any, **colours: Any) -> None:
         n, n_features = self.samples.shape
+        names = None if self.feature_names is None else [str(f) for f in self.feature_names]
         step = np.arange(n) * self.n_steps // n
         # One label for each run of rows of the same step and class.
         changes = np.diff(step * len(self.display_labels) + self.target) != 0
@@ -315,29 +317,30 @@ class DistilledImagesDisplay(_Display):
                 f"step {step[i] + 1}:  {label}" if i == 0 or step[i] != step[i - 1] else label
                 for i, label in zip(starts, labels, strict=True)
             ]
-        height = min(max(0.28 * len(starts), 1.2), 12)
-        ax = self._open(ax, min(max(0.32 * n_features, 4), 9) + 1.5, height + 1)
+        height = min(max(0.25 * len(starts), 0.12 * n, 1.2), 12)
+        below = 0.5 if names is None else 0.08 * max(map(len, names))
+        ax = self._open(ax, min(max(0.32 * n_features, 4), 9) + 1.5, height + below + 0.1)
         self.images_ = [ax.imshow(self.samples, aspect="auto", interpolation="nearest", **colours)]
         size = min(max(60 * height / len(starts), 3), 9)
         ax.set_yticks((starts + np.r_[starts[1:], n] - 1) / 2, labels, fontsize=size)
         for i in np.flatnonzero(np.diff(step)):
-            ax.axhline(i + 0.5, color="white", linewidth=2)
-        if self.feature_names is not None:
-            ax.set_xticks(range(n_features), self.feature_names, rotation=90, fontsize=8)
+            ax.axhline(i + 0.5, color="black", linewidth=1)
+        if names is not None:
+            ax.set_xticks(range(n_features), names, rotation=90, fontsize=8)
         else:
             ax.set_xlabel("feature")
+            ax.xaxis.get_major_locator().set_params(integer=True)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        unit = "standard deviations" if self.standardized else "units of X"
-        self.figure_.colorbar(self.images_[0], ax=ax, label=unit, pad=0.02).outline.set_visible(
-            False
-        )
+        unit = "z-score" if self.standardized else "units of X"
+        bar = self.figure_.colorbar(self.images_[0], ax=ax, label=unit, pad=0.02, aspect=8 * height)
+        bar.outline.set_visible(False)
 
 
 def _presentable(
     X: Array, sample_shape: tuple[int, ...] | None, standardize: Standardize | None
 ) -> tuple[Array, bool]:
-    """Pictures in the units of X or a table, and whether it is in standardised units."""
+    """Pictures in the units of X, or a table; and whether that is in standardised units."""
     if sample_shape is None and standardize is not None:
         sample_shape = standardize.sample_shape
     shape = student_shape(X.shape[1:], sample_shape)
@@ -345,15 +348,24 @@ def _presentable(
         x = Standardize(X.shape[1:], shape)(as_tensor(X)).reshape(len(X), -1, *shape[-2:])
         channels_last = x.movedim(1, -1).numpy()
         return channels_last if x.shape[1] == 3 else channels_last.mean(-1), False
-    if standardize is None or not standardize.scale.ndim:  # a scalar: the fit took X as it is
-        return X.reshape(len(X), -1), False
-    return standardize(as_tensor(X)).flatten(1).numpy(), True
+    if standardize is None:
+        return StandardScaler().fit_transform(X.reshape(len(X), -1)), True
+    z = standardize(as_tensor(X)).flatten(1).numpy()
+    return z, standardize.scale.ndim > 0  # a scalar where the fit took X as it is
+
+
+def _step_sizes(lrs: Any) -> Array:
+    lrs = np.asarray(lrs)
+    if lrs.ndim != 2:
+        raise ValueError(
+            f"lrs must have shape (n_epochs, n_steps), got {lrs.shape}. Reshape it: a single epoch "
+            "is lrs.reshape(1, -1)."
+        )
+    return lrs
 
 
 class LearningRatesDisplay(_Display):
     """The step sizes that a student is to be trained with, over its gradient steps.
-
-    It is recommended to use `from_estimator` or `from_data`.
 
     Parameters
     ----------
@@ -386,54 +398,32 @@ class LearningRatesDisplay(_Display):
     def __init__(self, lrs: Array) -> None:
         self.lrs = lrs
 
-    @classmethod
-    def from_estimator(
-        cls, distiller: Any, *, ax: Any = None, **options: Any
-    ) -> LearningRatesDisplay:
-        """Show the step sizes of a fitted distiller.
-
-        Parameters
-        ----------
-        distiller : DatasetDistiller
-            A fitted one.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
-        **options : dict
-            Options of the line.
-
-        Returns
-        -------
-        LearningRatesDisplay
-            The display, plotted.
-        """
-        check_is_fitted(distiller, "lrs_")
-        return cls.from_data(distiller.lrs_, ax=ax, **options)
+    @staticmethod
+    def _data_of(distiller: Any) -> dict[str, Any]:
+        return {"lrs": distiller.lrs_}
 
     @classmethod
-    def from_data(cls, lrs: Any, *, ax: Any = None, **options: Any) -> LearningRatesDisplay:
-        """Show given step sizes.
+    def from_data(cls, lrs: Any, **options: Any) -> LearningRatesDisplay:
+        """Draw given step sizes.
 
         Parameters
         ----------
         lrs : DistilledData or array-like of shape (n_epochs, n_steps)
             Step sizes, or the distilled data that they belong to.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
         **options : dict
-            Options of the line.
+            Parameters of `plot`.
 
         Returns
         -------
         LearningRatesDisplay
-            The display, plotted.
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `lrs` has not two axes.
         """
-        lrs = np.asarray(lrs.lrs if isinstance(lrs, DistilledData) else lrs)
-        if lrs.ndim != 2:
-            raise ValueError(
-                f"lrs must have shape (n_epochs, n_steps), got {lrs.shape}. Reshape it: a single "
-                "epoch is lrs.reshape(1, -1)."
-            )
-        return cls(lrs).plot(ax, **options)
+        return cls(_step_sizes(lrs.lrs if isinstance(lrs, DistilledData) else lrs)).plot(**options)
 
     def plot(self, ax: Any = None, **options: Any) -> LearningRatesDisplay:
         """Draw the step sizes.
@@ -452,16 +442,16 @@ class LearningRatesDisplay(_Display):
         """
         ax = self._open(ax, 5, 3)
         n_epochs, n_steps = self.lrs.shape
-        style = {"marker": "o", "markersize": 3.5, "linewidth": 1.2} | options
+        style = {"marker": "o" if self.lrs.size <= 60 else "", "markersize": 3.5} | options
         (self.line_,) = ax.plot(np.arange(1, self.lrs.size + 1), self.lrs.ravel(), **style)
         ax.set(xlabel="gradient step t", ylabel="step size η", xlim=(0.5, self.lrs.size + 0.5))
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.1 * self.lrs.max())
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.spines[["top", "right"]].set_visible(False)
         if n_epochs > 1 and n_steps > 1:
-            for epoch in range(1, n_epochs):
-                ax.axvline(epoch * n_steps + 0.5, color="0.8", linewidth=0.8, zorder=0)
             shown = np.arange(0, n_epochs, -(-n_epochs // 12))
+            for epoch in shown[1:]:
+                ax.axvline(epoch * n_steps + 0.5, color="0.8", linewidth=0.8, zorder=0)
             epochs = ax.secondary_xaxis("top")
             epochs.set_xticks((shown + 0.5) * n_steps + 0.5, shown + 1)
             epochs.set_xlabel("epoch")
@@ -472,8 +462,6 @@ class LearningRatesDisplay(_Display):
 
 class ConvergenceDisplay(_Display):
     """The outer loss over the iterations of a fit, and the validation accuracy.
-
-    It is recommended to use `from_estimator` or `from_data`.
 
     Parameters
     ----------
@@ -512,50 +500,27 @@ class ConvergenceDisplay(_Display):
     def __init__(self, history: Mapping[str, Any]) -> None:
         self.history = history
 
-    @classmethod
-    def from_estimator(
-        cls, distiller: Any, *, ax: Any = None, smoothing: int | None = None
-    ) -> ConvergenceDisplay:
-        """Show how the fit of a distiller went.
-
-        Parameters
-        ----------
-        distiller : DatasetDistiller
-            A fitted one.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
-        smoothing : int or None, default=None
-            Iterations that the smoothed loss is a mean of; ``None`` takes a twentieth of them all.
-
-        Returns
-        -------
-        ConvergenceDisplay
-            The display, plotted.
-        """
-        check_is_fitted(distiller, "history_")
-        return cls.from_data(distiller.history_, ax=ax, smoothing=smoothing)
+    @staticmethod
+    def _data_of(distiller: Any) -> dict[str, Any]:
+        return {"history": distiller.history_}
 
     @classmethod
-    def from_data(
-        cls, history: Mapping[str, Any], *, ax: Any = None, smoothing: int | None = None
-    ) -> ConvergenceDisplay:
-        """Show a given history.
+    def from_data(cls, history: Mapping[str, Any], **options: Any) -> ConvergenceDisplay:
+        """Draw a given history.
 
         Parameters
         ----------
         history : dict
-            A ``history_``.
-        ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
-        smoothing : int or None, default=None
-            Iterations that the smoothed loss is a mean of; ``None`` takes a twentieth of them all.
+            As the distiller's ``history_``.
+        **options : dict
+            Parameters of `plot`.
 
         Returns
         -------
         ConvergenceDisplay
-            The display, plotted.
+            The display, drawn.
         """
-        return cls(history).plot(ax, smoothing=smoothing)
+        return cls(history).plot(**options)
 
     def plot(self, ax: Any = None, *, smoothing: int | None = None) -> ConvergenceDisplay:
         """Draw the history.
@@ -579,6 +544,7 @@ class ConvergenceDisplay(_Display):
         ax.plot(iteration, loss, color="C0", alpha=0.25, linewidth=0.8)
         (self.line_,) = ax.plot(iteration, smooth, color="C0")
         ax.set_xlabel("outer iteration")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylabel("outer loss", color="C0")
         ax.spines["top"].set_visible(False)
         scores = self.history.get("validation_score", ())

@@ -143,15 +143,15 @@ class DistilledData(_Triple):
         )  # fmt: skip
 
     def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """x (n_steps, batch, *sample_shape), y (n_steps, batch, n_classes) and lrs, standardised."""
+        """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_classes), lrs."""
         recipe = self.recipe
         assert recipe is not None
         n_steps = self.lrs.shape[1]
         z = recipe.standardize(torch.tensor(np.asarray(self.X)))
-        y = self.y
-        if y.ndim == 1:
-            y = np.eye(len(recipe.classes))[np.searchsorted(recipe.classes, y)]
-        y = torch.as_tensor(y, dtype=torch.float32)
+        probabilities = self.y
+        if self.y.ndim == 1:
+            probabilities = np.eye(len(recipe.classes))[np.searchsorted(recipe.classes, self.y)]
+        y = torch.as_tensor(probabilities, dtype=torch.float32)
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
             y.reshape(n_steps, -1, y.shape[1]),
@@ -283,9 +283,7 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
             if name.startswith(_INITIAL)
         }
         recipe = Recipe(classes, standardize, weights or None, header["description"])
-        return DistilledData(
-            tensors["X"], y if y.ndim == 2 else classes[y], tensors["lrs"], recipe
-        )
+        return DistilledData(tensors["X"], y if y.ndim == 2 else classes[y], tensors["lrs"], recipe)
     except (SafetensorError, KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is not a whole file of distilled data ({error}). It is damaged "

@@ -8,12 +8,11 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sklearn
 import torch
-from scipy.sparse import issparse
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
@@ -51,11 +50,11 @@ class DatasetDistiller(
     OneToOneFeatureMixin,
     TransformerMixin,
     BaseEstimator,
-    auto_wrap_output_keys=None,  # transform returns a triple, which scikit-learn cannot wrap
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]  # scikit-learn cannot wrap a triple
 ):
     """Distil a data set into a few synthetic samples and the step sizes to train with."""
 
-    _parameter_constraints: dict[str, Any] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -165,7 +164,7 @@ class DatasetDistiller(
             standardize = Standardize.fit(X, input_shape, self.sample_shape_)
         network = choose_network(self.student, self.sample_shape_, len(self.classes_))
         prior = weight_prior(self.init, network, seed)
-        known = prior(generator(seed)) if self._knows_the_net else None
+        known = prior(generator(seed)) if _is_one_net(self.init) else None
         recipe = Recipe(self.classes_, standardize, known, self._description(network.name, seed))
         apply = pure_function(network, device)
 
@@ -221,12 +220,6 @@ class DatasetDistiller(
         )
         return self
 
-    @property
-    def _knows_the_net(self) -> bool:
-        """Whether students start from one known net, so that more inits would tell nothing."""
-        init = self.init
-        return init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
-
     def _estimator(self, device: torch.device) -> Any:
         """The hypergradient estimator that ``method`` names."""
         if not isinstance(self.method, str):
@@ -239,7 +232,7 @@ class DatasetDistiller(
         """Flat, checked samples and the shape in which one was given."""
         if isinstance(X, torch.Tensor):
             X = X.detach().cpu().numpy()
-        if not issparse(X) and not hasattr(X, "columns") and np.ndim(X) > 2:
+        if not hasattr(X, "columns") and np.ndim(X) > 2:
             X = np.asarray(X)
             input_shape, X = X.shape[1:], X.reshape(len(X), -1)
             return validate_data(self, X, **options), input_shape
@@ -323,7 +316,7 @@ class DatasetDistiller(
                 f"classes) must stay {found} and labels too, but this fit has {wanted} and "
                 f"labels={self.labels!r}. Set warm_start=False to start anew."
             )
-        x, y, lrs = DistilledData(*previous, recipe).as_tensors()
+        x, y, lrs = DistilledData(previous.X, previous.y, previous.lrs, recipe).as_tensors()
         return DistilledSet(x, y, lrs, learn_labels=soft)
 
     def _description(self, student: str, seed: int) -> dict[str, Any]:
@@ -349,8 +342,7 @@ class DatasetDistiller(
 
     def _distilled_data(self) -> DistilledData:
         check_is_fitted(self)
-        arrays = (a.copy() for a in (self.X_syn_, self.y_syn_, self.lrs_))
-        return DistilledData(*arrays, self.recipe_)
+        return DistilledData(self.X_syn_.copy(), self.y_syn_.copy(), self.lrs_.copy(), self.recipe_)
 
     def transform(self, X: Any = None) -> DistilledData:
         """Return the distilled data.
@@ -487,24 +479,28 @@ class DatasetDistiller(
         """
         data = self._distilled_data()
         X, _ = self._validate_X(X, reset=False)
-        y = self._encode(y, len(X))
+        indices = self._encode(y, len(X))
         device = resolve_device(self.device)
         own = student is None
         network = choose_network(
             self.student if own else student, self.sample_shape_, len(self.classes_)
         )
         if init is None:
-            init = self.init if own or isinstance(self.init, str) or callable(self.init) else "random"
+            transfers = own or isinstance(self.init, str) or callable(self.init)
+            init = self.init if transfers else "random"
         seed = self.seed_
         if random_state is not None:
             seed = int(check_random_state(random_state).randint(2**31))
         # A fixed net is the one of the fit, whatever the students' seed.
         prior = weight_prior(init, network, self.seed_)
-        one_net = init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
-        nets = draw(prior, 1 if one_net else n_inits, seed, Stream.EVALUATE, device=device)
-        real = RealData(X, y, np.arange(len(X)), data.recipe.standardize, _MICRO_BATCH, device)
-        tensors = (tensor.to(device) for tensor in data.as_tensors())
-        return evaluate(pure_function(network, device), nets, *tensors, real)
+        nets = draw(
+            prior, 1 if _is_one_net(init) else n_inits, seed, Stream.EVALUATE, device=device
+        )
+        real = RealData(
+            X, indices, np.arange(len(X)), self.recipe_.standardize, _MICRO_BATCH, device
+        )
+        x, targets, lrs = (tensor.to(device) for tensor in data.as_tensors())
+        return evaluate(pure_function(network, device), nets, x, targets, lrs, real)
 
     def _encode(self, y: Any, n_samples: int) -> Array:
         """Class indices of ``y``."""
@@ -546,6 +542,11 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"{[name for name, there in available.items() if there]}."
         )
     return resolved
+
+
+def _is_one_net(init: Any) -> bool:
+    """Whether all students start from one known net, so that more inits would tell nothing."""
+    return init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
 
 
 def _split(y: Array, fraction: float, seed: int) -> tuple[Array, Array]:

@@ -105,7 +105,7 @@ class LeNet(nn.Module):
 
 
 class ConvNet(nn.Sequential):
-    """Blocks of convolution, instance normalisation, ReLU and average pooling, then one linear layer.
+    """Blocks of convolution, instance norm, ReLU and average pooling, then a linear layer.
 
     The network on which distillation methods are compared has ``width=128, depth=3``.
 

@@ -62,11 +62,11 @@ def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Ar
 
 def _given(data_init: Any, standardize: Standardize, n_steps: int, batch: int) -> Tensor:
     X = np.asarray(data_init)
-    shapes = {(n_steps * batch, *standardize.input_shape), (n_steps * batch, *standardize.sample_shape)}
-    if X.shape not in shapes or not np.isfinite(X).all():
+    wanted = (n_steps * batch, *standardize.input_shape)
+    if X.shape != wanted or not np.isfinite(X).all():
         raise ValueError(
-            f"data_init must be finite and of shape {min(shapes)}, one row for each synthetic "
-            f"sample, ordered by step, but has shape {X.shape}."
+            f"data_init must be finite and of shape {wanted}, one row for each synthetic sample, "
+            f"ordered by step, but has shape {X.shape}."
         )
     z = standardize(as_tensor(X))
     return z.reshape(n_steps, batch, *z.shape[1:])

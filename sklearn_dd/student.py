@@ -92,8 +92,9 @@ def _check(network: Network, n_classes: int) -> None:
                 logits = module(torch.randn(2, *network.sample_shape))
         except Exception as error:
             raise ValueError(
-                f"student {network.name} cannot take samples of sample_shape={network.sample_shape}: "
-                f"{error} Give the sample_shape that it expects, or another student."
+                f"student {network.name} cannot take samples of sample_shape="
+                f"{network.sample_shape}: {error} Give the sample_shape that it expects, or another "
+                "student."
             ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, n_classes):
         shape = tuple(getattr(logits, "shape", ()))
@@ -120,6 +121,10 @@ def pure_function(network: Network, device: torch.device) -> Apply:
     """The network as a function of stacked parameters. Dropout is off, as in evaluation."""
     with Drawing(generator(0)):
         module = network().to(device).eval().requires_grad_(False)
+    convolves = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
+    if convolves and device.type == "cpu":
+        # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
+        return apply_in_turn(module)
     together = apply_together(module)
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
@@ -144,9 +149,7 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
     """
     if isinstance(init, str):
         prior = priors.random(network)
-        return (
-            priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
-        )
+        return priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
     if callable(init):
 
         def build() -> nn.Module:
@@ -177,9 +180,7 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
             f"shape {wanted[name]}, but the pool's net has {given.get(name, 'none of that name')}. "
             "Give nets of the student's own class and size."
         )
-    return {
-        name: torch.as_tensor(member[name]).detach().cpu().float().clone() for name in wanted
-    }
+    return {name: torch.as_tensor(member[name]).detach().cpu().float().clone() for name in wanted}
 
 
 class Standardized(nn.Module):
@@ -257,9 +258,7 @@ def replay_student(
         train_split=None,
         classes=np.arange(n_classes),
         callbacks=[
-            LRScheduler(
-                LambdaLR, lr_lambda=StepSizes(lrs.ravel().tolist()), step_every="batch"
-            )
+            LRScheduler(LambdaLR, lr_lambda=StepSizes(lrs.ravel().tolist()), step_every="batch")
         ],
         callbacks__print_log=None,
         verbose=0,

@@ -36,7 +36,8 @@ def test_the_engine_knows_torch_alone(path):
     allowed = {"torch", "__future__", "collections", "enum", "math", "typing"}
     assert imports(path, relative=False) <= allowed
     assert not any(
-        isinstance(node, ast.ImportFrom) and node.level > 1 for node in ast.walk(ast.parse(path.read_text()))
+        isinstance(node, ast.ImportFrom) and node.level > 1
+        for node in ast.walk(ast.parse(path.read_text()))
     )
 
 

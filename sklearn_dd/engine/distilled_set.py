@@ -68,7 +68,10 @@ class DistilledSet:
     def to(self, device: torch.device) -> DistilledSet:
         """The same set on another device."""
         return DistilledSet(
-            self.x.to(device), self.y.to(device), self.lrs.to(device), learn_labels=self.learn_labels
+            self.x.to(device),
+            self.y.to(device),
+            self.lrs.to(device),
+            learn_labels=self.learn_labels,
         )
 
     def snapshot(self) -> list[Tensor]:

@@ -23,7 +23,7 @@ Sampler = Callable[[torch.Generator], tuple[Tensor, Tensor]]
 class Iteration(NamedTuple):
     """What happened in one outer iteration."""
 
-    index: int
+    done: int  # iterations so far, this one included
     loss: float
     gradient_norm: float
     undone: int  # iterations in a row, this one included, that were not finite and were undone
@@ -85,6 +85,6 @@ def outer_loop(
         else:
             distilled.restore(sound)
             rates, undone = [rate / 2 for rate in rates], undone + 1
-        yield Iteration(i, loss, norm, undone)
+        yield Iteration(i + 1, loss, norm, undone)
         if undone == max_undone:
             return

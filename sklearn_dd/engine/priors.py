@@ -39,9 +39,8 @@ def pool(members: Sequence[Weights]) -> Prior:
 def xavier_normal(module: nn.Module) -> None:
     """Draw weights of variance 2 / (fan_in + fan_out), zero biases (Glorot and Bengio 2010)."""
     for layer in module.modules():
-        weight = getattr(layer, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.ndim > 1:
-            nn.init.xavier_normal_(weight)
+        if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd):
+            nn.init.xavier_normal_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 

@@ -59,10 +59,10 @@ def mlp_of_three_inits() -> Problem:
 
 def convnet() -> Problem:
     net = nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.GroupNorm(3, 3), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Conv2d(1, 3, 3, padding=1), nn.GroupNorm(3, 3), nn.ReLU(), nn.AvgPool2d(2),
         nn.Flatten(), nn.Linear(12, 3),
     )  # fmt: skip
-    return Problem(net, (2, 4, 4), n_inits=2)
+    return Problem(net, (1, 4, 4), n_inits=2, batch=2)
 
 
 PROBLEMS = [mlp, mlp_of_three_inits, convnet]
@@ -86,9 +86,7 @@ def naive_loss(
             logits = functional_call(module, theta, (x[t % len(x)],))
             loss = -(y[t % len(x)] * F.log_softmax(logits, -1)).sum(1).mean()
             gradient = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-            theta = {
-                name: p - lr * g for (name, p), g in zip(theta.items(), gradient, strict=True)
-            }
+            theta = {name: p - lr * g for (name, p), g in zip(theta.items(), gradient, strict=True)}
         losses.append(objective(functional_call(module, theta, (real[0],)), real[1]))
     return torch.stack(losses).mean()
 

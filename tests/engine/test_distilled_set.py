@@ -12,7 +12,9 @@ def make(learn_labels=False):
     torch.manual_seed(0)
     y = torch.randn(2, 3, 4, dtype=torch.float64).softmax(-1)
     lrs = torch.tensor([[1e-4, 0.02], [1.0, 50.0]], dtype=torch.float64)
-    return DistilledSet(torch.randn(2, 3, 5, dtype=torch.float64), y, lrs, learn_labels=learn_labels)
+    return DistilledSet(
+        torch.randn(2, 3, 5, dtype=torch.float64), y, lrs, learn_labels=learn_labels
+    )
 
 
 @pytest.mark.parametrize("learn_labels", [False, True])

@@ -59,7 +59,9 @@ def test_net_i_depends_on_i_alone():
 
 def test_xavier_normal():
     def build():
-        net = nn.Sequential(nn.Conv2d(3, 50, 5), nn.ReLU(), nn.GroupNorm(5, 50), nn.Linear(300, 500))
+        net = nn.Sequential(
+            nn.Conv2d(3, 50, 5), nn.ReLU(), nn.GroupNorm(5, 50), nn.Linear(300, 500)
+        )
         priors.xavier_normal(net)
         return net
 
