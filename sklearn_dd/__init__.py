@@ -2,8 +2,8 @@
 
 from importlib.metadata import version
 
-from .distilled import DistilledData, load_distilled, save_distilled
 from .display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
+from .distilled import DistilledData, load_distilled, save_distilled
 from .distiller import DatasetDistiller
 from .evaluation import Evaluation
 

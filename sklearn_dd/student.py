@@ -93,8 +93,8 @@ def _check(network: Network, n_classes: int) -> None:
         except Exception as error:
             raise ValueError(
                 f"student {network.name} cannot take samples of sample_shape="
-                f"{network.sample_shape}: {error} Give the sample_shape that it expects, or another "
-                "student."
+                f"{network.sample_shape}: {error} Give the sample_shape that it expects, or "
+                "another student."
             ) from error
     if not isinstance(logits, Tensor) or logits.shape != (2, n_classes):
         shape = tuple(getattr(logits, "shape", ()))
