@@ -3,9 +3,9 @@ The schedule, searched in a pipeline
 ====================================
 
 A distiller is a classifier to scikit-learn: it stands at the end of a pipeline, and a grid search
-chooses its parameters. Its score is the accuracy of a student that was trained on the distilled data
-alone. Here the search is over the schedule: the number of mini-batches that the distilled data are
-cut into, and how often a student goes through them.
+chooses its parameters. Its score is the accuracy of a student that was trained on the distilled
+data alone. Here the search is over the schedule: the number of mini-batches that the distilled
+data are cut into, and how often a student goes through them.
 """
 
 # %%
@@ -15,6 +15,7 @@ cut into, and how often a student goes through them.
 # pixels. Few iterations and few initialisations are enough to compare schedules with.
 
 import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -45,36 +46,27 @@ print("Best schedule:", search.best_params_)
 print(f"Its accuracy on the test set: {search.score(X_test, y_test):.3f}")
 
 # %%
-# A student takes ``n_steps * n_epochs`` gradient steps in all. Each adds to the time of an outer
-# iteration, and gives the student one more chance to move: for so short a search, the accuracy
-# depends on little else.
+# A student takes ``n_steps * n_epochs`` gradient steps in all. Each step makes the fit longer, and
+# gives the student one more chance to move: in so short a search the accuracy depends on little
+# else.
 
+scores = search.cv_results_["mean_test_score"].reshape(3, 3)
 
-def heat_map(ax, values, title, cmap):
-    """Show one value for each schedule, in the order of the grid."""
-    table = values.reshape(len(grid["distil__n_epochs"]), len(grid["distil__n_steps"]))
-    ax.imshow(table, cmap=cmap, origin="lower")
-    for (row, column), value in zip(_cells(table), table.ravel(), strict=True):
-        bright = value < (table.min() + table.max()) / 2
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color="wk"[not bright])
-    ax.set(xlabel="n_steps", ylabel="n_epochs", title=title)
-    ax.set_xticks(range(table.shape[1]), grid["distil__n_steps"])
-    ax.set_yticks(range(table.shape[0]), grid["distil__n_epochs"])
-
-
-def _cells(table):
-    return [(row, column) for row in range(table.shape[0]) for column in range(table.shape[1])]
-
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
-heat_map(left, search.cv_results_["mean_test_score"], "Accuracy of the student", "viridis")
-heat_map(right, search.cv_results_["mean_fit_time"], "Seconds for a fit", "cividis")
+figure, ax = plt.subplots(figsize=(4.4, 3.6), layout="constrained")
+image = ax.imshow(scores, cmap="viridis", origin="lower")
+for (row, column), score in np.ndenumerate(scores):
+    colour = "black" if score > scores.mean() else "white"
+    ax.text(column, row, f"{score:.2f}", ha="center", va="center", color=colour)
+ax.set_xticks(range(3), grid["distil__n_steps"])
+ax.set_yticks(range(3), grid["distil__n_epochs"])
+ax.set(xlabel="n_steps", ylabel="n_epochs")
+figure.colorbar(image, label="cross-validated accuracy")
 
 # %%
 # The result
 # ----------
-# ``Pipeline.transform`` needs an argument, so ask the last step itself. The distilled data are in its
-# units, here principal components; the first step takes them back to pixels.
+# ``Pipeline.transform`` needs an argument, so ask the last step itself. The distilled data are in
+# its units, here principal components; the first step takes them back to pixels.
 
 best = search.best_estimator_
 X_syn, y_syn, lrs = best[-1].transform()

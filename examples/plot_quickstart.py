@@ -15,9 +15,9 @@ and on a hundred.
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from skorch import NeuralNetClassifier
 
 from sklearn_dd import ConvergenceDisplay, DatasetDistiller, DistilledImagesDisplay
 from sklearn_dd.modules import MLP
@@ -30,8 +30,8 @@ X, X_test, y, y_test = train_test_split(
 # %%
 # Distil
 # ------
-# The student is a multilayer perceptron that starts from random weights. The weights are drawn anew
-# in every iteration, so the images do not depend on any one network.
+# The student is a multilayer perceptron that starts from random weights. The weights are drawn
+# anew in every iteration, so the images do not depend on any one network.
 
 distiller = DatasetDistiller(student=MLP, max_iter=600, random_state=0, verbose=1)
 X_syn, y_syn, lrs = distiller.fit(X, y).transform()
@@ -39,8 +39,8 @@ X_syn, y_syn, lrs = distiller.fit(X, y).transform()
 print(f"{len(X)} images became {len(X_syn)}, to be trained on in {lrs.size} steps.")
 
 # %%
-# ``X_syn`` has the units and the layout of ``X``, so it can be looked at as it is. The pictures need
-# not look like digits: they were made to be learned from.
+# ``X_syn`` has the units and the layout of ``X``, so it can be looked at as it is. The pictures
+# need not look like digits: they were made to be learned from.
 
 figure, (top, bottom) = plt.subplots(
     2, 1, figsize=(8, 4.4), height_ratios=[1, 2.3], layout="constrained"

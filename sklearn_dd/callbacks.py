@@ -87,7 +87,8 @@ class Monitor:
         self.n_iter_no_change = n_iter_no_change
         self.every = -(-max_iter // _VALIDATIONS)
         self.max_iter = max_iter
-        self.best, self.best_score, self.best_iter = distilled.snapshot(), -1.0, 0
+        self.best, self.best_score = distilled.snapshot(), -1.0
+        self.progress = 0  # the iteration that was last better than all before
         self.history: dict[str, list[Any]] = {
             name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
         }
@@ -99,19 +100,20 @@ class Monitor:
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
         if self.validate is None:
-            self._keep(iteration.done, -1.0)
+            self.best, self.progress = self.distilled.snapshot(), iteration.done
             return None
         if iteration.done % self.every and iteration.done != self.max_iter:
+            if self.best_score < 0:  # none is validated yet: the last counts as the best
+                self.best = self.distilled.snapshot()
             return None
         score = self.validate()
         self.history["validation_iter"].append(iteration.done)
         self.history["validation_score"].append(score)
         if score >= self.best_score:  # of equals the later one, whose loss is lower
-            self._keep(iteration.done, score)
+            self.best = self.distilled.snapshot()
+        if score > self.best_score:
+            self.best_score, self.progress = score, iteration.done
         return score
-
-    def _keep(self, done: int, score: float) -> None:
-        self.best, self.best_score, self.best_iter = self.distilled.snapshot(), score, done
 
     @property
     def sick(self) -> bool:
@@ -123,4 +125,4 @@ class Monitor:
         """Whether the best iterate is too long ago."""
         if self.n_iter_no_change is None or self.iteration is None:
             return False
-        return self.iteration.done - self.best_iter >= self.n_iter_no_change
+        return self.iteration.done - self.progress >= self.n_iter_no_change

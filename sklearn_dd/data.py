@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 Array = NDArray[Any]
 
-_CHUNK = 4096  # samples that are looked at as floats at one time
+_CHUNK = 1 << 19  # values that are looked at as floats at one time
 _COLOUR_CHANNELS = (1, 3, 4)
 
 
@@ -34,7 +34,7 @@ def student_shape(
         moves the channels of colour images that come last to the front.
     """
     if sample_shape is not None:
-        if math.prod(sample_shape) != math.prod(input_shape):
+        if min(sample_shape, default=0) < 1 or math.prod(sample_shape) != math.prod(input_shape):
             raise ValueError(
                 f"sample_shape={tuple(sample_shape)} has {math.prod(sample_shape)} values, but one "
                 f"sample of X has shape {input_shape}, so {math.prod(input_shape)}. Give the "
@@ -120,15 +120,13 @@ class Standardize(nn.Module):
 
     def chunks(self, X: Array) -> Iterator[Tensor]:
         """Yield all of ``X`` as the network sees it, a chunk at a time."""
-        for part in gen_batches(len(X), _CHUNK):
+        for part in gen_batches(len(X), max(1, _CHUNK // X.shape[1])):
             yield self(as_tensor(X[part]))
 
 
 def as_tensor(X: Array) -> Tensor:
-    """A tensor of the values of ``X`` that shares no memory with a read-only array."""
-    if X.dtype.kind in "ui" and X.dtype != np.uint8:
-        X = X.astype(np.float32)  # torch knows few operations on the other unsigned types
-    return torch.from_numpy(np.array(X, order="C"))
+    """A tensor of the values of ``X``, in one or four bytes each, that shares no memory with it."""
+    return torch.from_numpy(np.array(X, dtype=np.uint8 if X.dtype == np.uint8 else np.float32))
 
 
 class RealData:

@@ -89,12 +89,15 @@ class DistilledData(_Triple):
     (178, 3)
     """
 
-    recipe: Recipe | None
+    recipe: Recipe | None = None
 
     def __new__(cls, X: Any, y: Array, lrs: Array, recipe: Recipe | None = None) -> DistilledData:
         self = super().__new__(cls, X, y, lrs)
         self.recipe = recipe
         return self
+
+    def _replace(self, **changes: Any) -> DistilledData:
+        return DistilledData(*super()._replace(**changes), self.recipe)
 
     def train(
         self, student: Any = None, *, random_state: Any = None, device: str = "cpu"
@@ -138,7 +141,7 @@ class DistilledData(_Triple):
         assert recipe is not None
         y = self.y if self.y.ndim == 2 else np.searchsorted(recipe.classes, self.y)
         return replay_student(
-            network, recipe.standardize, weights, np.asarray(self.X), y, self.lrs,
+            network, recipe.standardize, weights, np.array(self.X), y, self.lrs,
             len(recipe.classes), device,
         )  # fmt: skip
 
@@ -196,7 +199,14 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
     >>> y_syn
     array([0, 1, 2])
     """
-    data = distilled if isinstance(distilled, DistilledData) else distilled.transform()
+    if not isinstance(distilled, DistilledData):
+        if not hasattr(distilled, "transform"):
+            raise TypeError(
+                "distilled must be a fitted DatasetDistiller or what its transform returned, got "
+                f"{distilled!r}."
+            )
+        distilled = distilled.transform()
+    data = distilled
     recipe = data.recipe
     if recipe is None:
         raise ValueError(
@@ -257,35 +267,51 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
     try:
         with safe_open(os.fspath(path), framework="numpy") as f:
             metadata = f.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(
-                    f"{os.fspath(path)!r} holds tensors, but not distilled data: its format is "
-                    f"{metadata.get('format')!r}, not {_FORMAT!r}. Write it with save_distilled."
-                )
-            if int(metadata["version"]) > _VERSION:
-                raise ValueError(
-                    f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
-                    f"this sklearn_dd reads up to {_VERSION}: install a newer one."
-                )
-            header = json.loads(metadata["recipe"])
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-        classes = np.array(header["classes"], dtype=np.dtype(header["classes_dtype"]))
-        standardize = Standardize(
-            tuple(header["input_shape"]),
-            tuple(header["sample_shape"]),
-            torch.from_numpy(tensors["shift"]),
-            torch.from_numpy(tensors["scale"]),
-        )
-        y = tensors["y"]
-        weights = {
-            name.removeprefix(_INITIAL): torch.from_numpy(a)
-            for name, a in tensors.items()
-            if name.startswith(_INITIAL)
-        }
-        recipe = Recipe(classes, standardize, weights or None, header["description"])
-        return DistilledData(tensors["X"], y if y.ndim == 2 else classes[y], tensors["lrs"], recipe)
-    except (SafetensorError, KeyError, IndexError, TypeError, json.JSONDecodeError) as error:
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+    if metadata.get("format") != _FORMAT:
         raise ValueError(
-            f"{os.fspath(path)!r} is not a whole file of distilled data ({error}). It is damaged "
-            "or of another kind: write it again with save_distilled."
-        ) from error
+            f"{os.fspath(path)!r} holds tensors, but not distilled data: its format is "
+            f"{metadata.get('format')!r}, not {_FORMAT!r}. Write it with save_distilled."
+        )
+    try:
+        if int(metadata["version"]) <= _VERSION:
+            return _read(json.loads(metadata["recipe"]), tensors)
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    raise ValueError(
+        f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
+        f"this sklearn_dd reads up to {_VERSION}: install a newer one."
+    )
+
+
+def _damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    return ValueError(
+        f"{os.fspath(path)!r} is not a whole file of distilled data ({error}). It is damaged "
+        "or of another kind: write it again with save_distilled."
+    )
+
+
+def _read(header: dict[str, Any], tensors: dict[str, Array]) -> DistilledData:
+    """What a file holds, checked; errors of several types tell that it is damaged."""
+    classes = np.array(header["classes"], dtype=np.dtype(header["classes_dtype"]))
+    X, y, lrs = tensors["X"], tensors["y"], tensors["lrs"]
+    shift, scale = (torch.from_numpy(tensors[name]) for name in ("shift", "scale"))
+    standardize = Standardize(
+        tuple(header["input_shape"]), tuple(header["sample_shape"]), shift, scale
+    )
+    weights = {
+        name.removeprefix(_INITIAL): torch.from_numpy(a)
+        for name, a in tensors.items()
+        if name.startswith(_INITIAL)
+    }
+    _, n_steps = lrs.shape
+    if X.shape[1:] != standardize.input_shape or len(X) != len(y) or len(X) % n_steps:
+        raise ValueError(f"X is {X.shape}, y {y.shape}, lrs {lrs.shape}")
+    if y.shape[1:] not in {(), classes.shape} or (y.ndim == 1 and y.min() < 0):
+        raise ValueError("y does not hold the classes")
+    recipe = Recipe(classes, standardize, weights or None, header["description"])
+    data = DistilledData(X, y if y.ndim == 2 else classes[y], lrs, recipe)
+    data.as_tensors()  # whose reshaping fails where shift or scale do not fit
+    return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import platform
 import warnings
 from collections.abc import Mapping
@@ -20,13 +21,13 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .callbacks import Monitor, Progress
-from .data import Array, RealData, Standardize, student_shape
+from .data import Array, RealData, Standardize, as_tensor, student_shape
 from .distilled import DistilledData, Recipe
 from .engine.distilled_set import DistilledSet
 from .engine.hypergradient import Unrolled
@@ -41,8 +42,9 @@ from .student import choose_network, pure_function, weight_prior
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
 _STEP_SIZE_RATE = 0.2  # of outer_lr: step sizes that move as fast as the samples diverge
+_BATCH = 512  # samples that are predicted at one time
 _SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
-_MICRO_BATCH = 256  # real samples of one outer pass on a CPU, so that their graph stays in cache
+_MICRO_BATCH = 100_000  # values of X in one outer pass on a CPU, so that its graph stays in cache
 
 
 class DatasetDistiller(
@@ -154,18 +156,20 @@ class DatasetDistiller(
         """
         previous = self.transform() if self.warm_start and hasattr(self, "X_syn_") else None
         device = resolve_device(self.device)
-        X, y, input_shape = self._validate_training_set(X, y)
-        counts = self._samples_per_step()
+        X, y, classes, input_shape = self._validate_training_set(X, y)
+        counts = self._samples_per_step(classes)
         seed = int(check_random_state(self.random_state).randint(2**31))
+        if previous is not None and self.random_state is None:
+            seed = self.seed_  # so that a fixed net stays the same
 
-        self.sample_shape_ = student_shape(input_shape, self.sample_shape)
-        standardize = Standardize(input_shape, self.sample_shape_)
+        sample_shape = student_shape(input_shape, self.sample_shape)
+        standardize = Standardize(input_shape, sample_shape)
         if self.standardize:
-            standardize = Standardize.fit(X, input_shape, self.sample_shape_)
-        network = choose_network(self.student, self.sample_shape_, len(self.classes_))
+            standardize = Standardize.fit(X, input_shape, sample_shape)
+        network = choose_network(self.student, sample_shape, len(classes))
         prior = weight_prior(self.init, network, seed)
         known = prior(generator(seed)) if _is_one_net(self.init) else None
-        recipe = Recipe(self.classes_, standardize, known, self._description(network.name, seed))
+        recipe = Recipe(classes, standardize, known, self._description(network.name, seed))
         apply = pure_function(network, device)
 
         real, held_out = (
@@ -186,7 +190,7 @@ class DatasetDistiller(
             with Progress(self.verbose, self.max_iter) as report:
                 for iteration in outer_loop(
                     distilled,
-                    self._estimator(device),
+                    self._estimator(device, sample_shape),
                     apply,
                     prior,
                     real.sample,
@@ -211,7 +215,9 @@ class DatasetDistiller(
             )
         distilled.restore(monitor.best)
 
-        self.recipe_, self.seed_ = recipe, seed
+        self.recipe_ = recipe
+        self.seed_: int = seed
+        self.classes_, self.sample_shape_ = classes, sample_shape
         self.X_syn_, self.y_syn_, self.lrs_ = _to_numpy(distilled, recipe)
         self.history_, self.n_iter_ = monitor.history, len(monitor.history["loss"])
         weights = draw(prior, 1, seed, Stream.STUDENT)
@@ -220,56 +226,69 @@ class DatasetDistiller(
         )
         return self
 
-    def _estimator(self, device: torch.device) -> Any:
+    def _estimator(self, device: torch.device, sample_shape: tuple[int, ...]) -> Any:
         """The hypergradient estimator that ``method`` names."""
         if not isinstance(self.method, str):
             return self.method
         # A callable objective need not be a mean over samples, so its batch is not cut.
         cut = device.type == "cpu" and isinstance(self.objective, str)
-        return Unrolled(micro_batch=_MICRO_BATCH if cut else None)
+        size = max(1, _MICRO_BATCH // math.prod(sample_shape))
+        return Unrolled(micro_batch=size if cut else None)
 
     def _validate_X(self, X: Any, **options: Any) -> tuple[Any, tuple[int, ...]]:
         """Flat, checked samples and the shape in which one was given."""
         if isinstance(X, torch.Tensor):
             X = X.detach().cpu().numpy()
-        if not hasattr(X, "columns") and np.ndim(X) > 2:
+        if not hasattr(X, "columns") and np.asarray(X).ndim > 2:
             X = np.asarray(X)
             input_shape, X = X.shape[1:], X.reshape(len(X), -1)
-            return validate_data(self, X, **options), input_shape
+            checked = validate_data(self, X, **options)
+            if not options.get("reset", True):
+                self._check_layout(input_shape)
+            return checked, input_shape
         checked = validate_data(self, X, **options)
         flat = checked[0] if isinstance(checked, tuple) else checked
         return checked, flat.shape[1:]
 
-    def _validate_training_set(self, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
-        """Flat samples, class indices and the shape in which a sample was given."""
+    def _check_layout(self, input_shape: tuple[int, ...]) -> None:
+        """Refuse images whose axes are in another order than those of fit."""
+        expected = self.recipe_.standardize.input_shape
+        if len(expected) > 1 and input_shape != expected:
+            raise ValueError(
+                f"X has samples of shape {input_shape}, but DatasetDistiller is expecting "
+                f"{expected}, as fit was given. Move its axes, or flatten it in that order."
+            )
+
+    def _validate_training_set(self, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
+        """Flat samples, class indices, classes and the shape in which a sample was given."""
         if isinstance(y, torch.Tensor):
             y = y.detach().cpu().numpy()
         (X, y), input_shape = self._validate_X(X, y=y, ensure_min_samples=2)
         check_classification_targets(y)
-        self.classes_, y = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        classes, y = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
             raise ValueError(
                 "y must hold at least 2 classes, but it has only one class, "
-                f"{self.classes_[0]!r}. There is nothing to tell apart: add samples of another."
+                f"{classes[0]!r}. There is nothing to tell apart: add samples of another."
             )
-        return X, y, input_shape
+        return X, y, classes, input_shape
 
-    def _samples_per_step(self) -> Array:
+    def _samples_per_step(self, classes: Array) -> Array:
         """How many synthetic samples of each class a mini-batch holds."""
         wanted = self.n_per_class
         if isinstance(wanted, Mapping):
-            if set(wanted) != set(self.classes_.tolist()):
+            if set(wanted) != set(classes.tolist()):
                 raise ValueError(
                     "n_per_class must name each class of y once, "
-                    f"{self.classes_.tolist()}, but names {list(wanted)}."
+                    f"{classes.tolist()}, but names {list(wanted)}."
                 )
-            counts = np.array([wanted[c] for c in self.classes_.tolist()])
+            counts = np.array([wanted[c] for c in classes.tolist()])
             if not np.issubdtype(counts.dtype, np.integer) or counts.min() < 1:
                 raise ValueError(
                     f"n_per_class must be an integer of at least 1 for each class, got {wanted}."
                 )
         else:
-            counts = np.full(len(self.classes_), wanted)
+            counts = np.full(len(classes), wanted)
         if (counts % self.n_steps).any():
             raise ValueError(
                 f"n_steps={self.n_steps} must divide n_per_class={wanted}, because each of the "
@@ -289,7 +308,7 @@ class DatasetDistiller(
     ) -> DistilledSet:
         """The set before the first iteration."""
         soft = self.labels == "soft"
-        n_classes = len(self.classes_)
+        n_classes = len(recipe.classes)
         batch = int(counts.sum())
         if previous is not None:
             return self._continue(previous, recipe, batch)
@@ -306,13 +325,13 @@ class DatasetDistiller(
 
     def _continue(self, previous: DistilledData, recipe: Recipe, batch: int) -> DistilledSet:
         """The set that the last fit ended with."""
-        wanted = (self.n_steps * batch, (self.n_epochs, self.n_steps), self.classes_.tolist())
-        old = previous.recipe
-        found = (len(previous.X), previous.lrs.shape, old.classes.tolist() if old else None)
+        shape, lrs_shape = recipe.standardize.input_shape, (self.n_epochs, self.n_steps)
+        wanted = ((self.n_steps * batch, *shape), lrs_shape, recipe.classes.tolist())
+        found = (previous.X.shape, previous.lrs.shape, self.classes_.tolist())
         soft = self.labels == "soft"
         if wanted != found or soft != (previous.y.ndim == 2):
             raise ValueError(
-                "warm_start=True continues from the last fit, so (samples, (n_epochs, n_steps), "
+                "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, "
                 f"classes) must stay {found} and labels too, but this fit has {wanted} and "
                 f"labels={self.labels!r}. Set warm_start=False to start anew."
             )
@@ -366,7 +385,8 @@ class DatasetDistiller(
         if container == "default" or data.X.ndim != 2:
             return data
         library = importlib.import_module(container)
-        frame = library.DataFrame(data.X, **{_COLUMNS[container]: self.get_feature_names_out()})
+        names = list(self.get_feature_names_out())
+        frame = library.DataFrame(data.X, **{_COLUMNS[container]: names})
         return DistilledData(frame, data.y, data.lrs, data.recipe)
 
     def fit_transform(self, X: Any, y: Any) -> DistilledData:
@@ -423,7 +443,8 @@ class DatasetDistiller(
         ndarray of shape (n_samples,)
             Class labels.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities with a student trained on the distilled data alone.
@@ -440,7 +461,14 @@ class DatasetDistiller(
         """
         check_is_fitted(self)
         X, _ = self._validate_X(X, reset=False)
-        return self.student_.predict_proba(X)
+        return np.concatenate(
+            [self._probabilities(as_tensor(X[rows])) for rows in gen_batches(len(X), _BATCH)]
+        )
+
+    @torch.no_grad()
+    def _probabilities(self, x: torch.Tensor) -> Array:
+        # Not by skorch's predict_proba, whose DataLoader moves torch's global generator.
+        return self.student_.infer(x).softmax(-1).cpu().numpy()
 
     def evaluate(
         self,
@@ -480,6 +508,7 @@ class DatasetDistiller(
         data = self._distilled_data()
         X, _ = self._validate_X(X, reset=False)
         indices = self._encode(y, len(X))
+        check_scalar(n_inits, "n_inits", Integral, min_val=1)
         device = resolve_device(self.device)
         own = student is None
         network = choose_network(
@@ -497,7 +526,7 @@ class DatasetDistiller(
             prior, 1 if _is_one_net(init) else n_inits, seed, Stream.EVALUATE, device=device
         )
         real = RealData(
-            X, indices, np.arange(len(X)), self.recipe_.standardize, _MICRO_BATCH, device
+            X, indices, np.arange(len(X)), self.recipe_.standardize, self.batch_size, device
         )
         x, targets, lrs = (tensor.to(device) for tensor in data.as_tensors())
         return evaluate(pure_function(network, device), nets, x, targets, lrs, real)
@@ -505,14 +534,15 @@ class DatasetDistiller(
     def _encode(self, y: Any, n_samples: int) -> Array:
         """Class indices of ``y``."""
         y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(y) != n_samples or len(unknown):
+        index = {c: i for i, c in enumerate(self.classes_.tolist())}
+        unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
+        if len(y) != n_samples or unknown:
             raise ValueError(
                 f"y must hold one of the classes {self.classes_.tolist()} for each of the "
                 f"{n_samples} samples of X, but has {len(y)} values, unknown among them: "
-                f"{unknown.tolist()}."
+                f"{unknown}."
             )
-        return np.searchsorted(self.classes_, y)
+        return np.array([index[c] for c in y.tolist()])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .data import Array, Standardize, as_tensor
 
-_MAX_ROWS = 2000  # real samples of a class that k-means looks at
+_MAX_ROWS = 2000  # real samples of a class that means and clusters are taken of,
+_MAX_VALUES = 1 << 22  # and no more numbers than these
 _JITTER = 0.1  # in standard deviations; tells repeated samples apart
 
 
@@ -37,10 +38,11 @@ def starting_samples(
     if data_init == "noise":
         noise = rng.standard_normal((n_steps, counts.sum(), *shape), dtype=np.float32)
         return torch.from_numpy(noise)
+    looked_at = 0 if data_init == "real" else min(_MAX_ROWS, _MAX_VALUES // X.shape[1])
     by_class = []
     for c, count in enumerate(counts):
         wanted = n_steps * count
-        rows = rng.permutation(np.flatnonzero(y == c))[: max(wanted, _MAX_ROWS)]
+        rows = rng.permutation(np.flatnonzero(y == c))[: max(wanted, looked_at)]
         z = standardize(as_tensor(X[rows])).numpy()
         if len(rows) < wanted:
             z = np.resize(z, (wanted, *shape))

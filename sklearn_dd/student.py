@@ -6,7 +6,7 @@ The only file that knows skorch.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,14 @@ def _default_module(sample_shape: tuple[int, ...]) -> type[nn.Module]:
 def _check(network: Network, n_classes: int) -> None:
     """Build the network once and run two samples through it."""
     with Drawing(generator(0)):
-        module = network()
+        try:
+            module = network()
+        except TypeError as error:
+            raise TypeError(
+                f"student {network.name} cannot be built: {error}. Its constructor may name "
+                "sample_shape and n_classes; give other arguments a default, or pass them in a "
+                "skorch NeuralNetClassifier as module__name."
+            ) from error
         if not isinstance(module, nn.Module):
             raise TypeError(f"student {network.name} must build an nn.Module, got {type(module)}.")
         before = {name: b.clone() for name, b in module.named_buffers()}
@@ -148,6 +155,10 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
         Decides the draw of ``"fixed"``.
     """
     if isinstance(init, str):
+        if init not in ("random", "fixed"):
+            raise ValueError(
+                f"init must be 'random', 'fixed', a callable or a list of nets, got {init!r}."
+            )
         prior = priors.random(network)
         return priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
     if callable(init):
@@ -170,6 +181,10 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
             raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
         module = member.module_
         member = (module.net if isinstance(module, Standardized) else module).state_dict()
+    if not isinstance(member, Mapping):
+        raise TypeError(
+            f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}."
+        )
     with Drawing(generator(0)):
         wanted = {name: tuple(p.shape) for name, p in network().named_parameters()}
     given = {k: tuple(v.shape) for k, v in dict(member).items() if k in wanted}
@@ -180,7 +195,10 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
             f"shape {wanted[name]}, but the pool's net has {given.get(name, 'none of that name')}. "
             "Give nets of the student's own class and size."
         )
-    return {name: torch.as_tensor(member[name]).detach().cpu().float().clone() for name in wanted}
+    weights = {n: torch.as_tensor(member[n]).detach().cpu().float().clone() for n in wanted}
+    if not all(w.isfinite().all() for w in weights.values()):
+        raise ValueError(f"init[{index}] has weights that are not finite: leave this net out.")
+    return weights
 
 
 class Standardized(nn.Module):

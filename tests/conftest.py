@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from skorch import NeuralNetClassifier
 from sklearn.datasets import load_digits, load_wine
+from skorch import NeuralNetClassifier
 
 from sklearn_dd import DatasetDistiller
 from sklearn_dd.modules import MLP, ConvNet

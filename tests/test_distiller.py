@@ -106,9 +106,7 @@ def test_sample_shape_overrides_the_guess(images):
     # A stack of eight channels of 8 x 1 pixels, as the user may well mean it.
     distiller = tiny(sample_shape=(8, 8, 1)).fit(X[..., None], y)
     assert distiller.sample_shape_ == (8, 8, 1)
-    assert_allclose(
-        standardised(distiller, X[..., None].astype(float)).shape, (len(X), 8, 8, 1)
-    )
+    assert_allclose(standardised(distiller, X[..., None].astype(float)).shape, (len(X), 8, 8, 1))
 
 
 KINDS = {
@@ -142,6 +140,16 @@ def test_the_kind_of_array_changes_nothing(images, kind, flat):
     )
 
 
+def test_labels_in_a_tensor(table):
+    X, y = table
+    distiller, expected = tiny().fit(X, torch.from_numpy(y)), tiny().fit(X, y)
+    assert_array_equal(distiller.transform().X, expected.transform().X)
+    assert_array_equal(
+        distiller.evaluate(X, torch.from_numpy(y), n_inits=2).scores,
+        expected.evaluate(X, y, n_inits=2).scores,
+    )
+
+
 @pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
 def test_data_frames(table, library):
     X, y = table
@@ -163,6 +171,7 @@ def test_a_memory_map_is_never_copied_to_float_as_a_whole(tmp_path, dtype):
     X = np.memmap(tmp_path / "images", dtype, "r", shape=shape)
     y = np.arange(len(X)) % 3
     size_as_float = X.size * np.dtype(np.float32).itemsize
+    tiny_for_images().fit(X[:30], y[:30])  # what is imported on the way is not to be counted
     tracemalloc.start()
     try:
         distiller = tiny_for_images().fit(X, y)
@@ -342,12 +351,9 @@ def test_samples_are_in_the_units_of_X(table):
     unit, offset = 1000.0, -50.0
     one, other = tiny().fit(X, y), tiny().fit(unit * X + offset, y)
     assert_allclose(other.transform().X, unit * one.transform().X + offset, rtol=1e-3)
-    assert_allclose(
-        other.predict_proba(unit * X + offset), one.predict_proba(X), atol=1e-3
-    )
-    low, high = X.min(axis=0), X.max(axis=0)
-    assert (one.transform().X > low - (high - low)).all()
-    assert (one.transform().X < high + (high - low)).all()
+    assert_allclose(other.predict_proba(unit * X + offset), one.predict_proba(X), atol=1e-3)
+    z = (one.transform().X - X.mean(axis=0)) / X.std(axis=0)
+    assert np.abs(z).max() < 6
 
 
 def test_without_standardisation_students_see_X_as_it_is(table):
@@ -355,9 +361,7 @@ def test_without_standardisation_students_see_X_as_it_is(table):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     distiller = tiny(standardize=False, n_per_class=2).fit(X, y)
     assert_allclose(standardised(distiller, X), X, rtol=1e-6)
-    assert_array_equal(
-        standardised(distiller, distiller.transform().X), distiller.transform().X
-    )
+    assert_array_equal(standardised(distiller, distiller.transform().X), distiller.transform().X)
 
 
 # -------------------------------------------------------------------------------- where it starts
@@ -582,7 +586,7 @@ def test_warm_start_goes_on_with_images(images):
 def test_warm_start_refuses_another_size(table, changes):
     X, y = table
     distiller = tiny(warm_start=True, n_per_class=2, n_steps=2).fit(X, y)
-    with pytest.raises(ValueError, match="warm_start=True continues.*Set warm_start=False"):
+    with pytest.raises(ValueError, match=r"warm_start=True continues.*Set warm_start=False"):
         distiller.set_params(**changes).fit(X, y)
 
 
@@ -820,9 +824,7 @@ def test_one_known_net_is_evaluated_once(table):
     known = pretrained(1, X, y)
     before = {name: p.clone() for name, p in known.module_.state_dict().items()}
     distiller = tiny(init=[known]).fit(X, y)
-    assert_same_weights(
-        distiller.student_.get_params_for("module")["weights"], before, atol=0
-    )
+    assert_same_weights(distiller.student_.get_params_for("module")["weights"], before, atol=0)
     assert distiller.evaluate(X, y).scores.shape == (1,)
     assert distiller.evaluate(X, y).mean == distiller.score(X, y)
     assert_same_weights(known.module_.state_dict(), before, atol=0)
@@ -855,7 +857,7 @@ def test_the_outer_loss_falls(table):
     # One known net and all real samples in each iteration: nothing but progress moves the loss.
     distiller = tiny(init="fixed", batch_size=1000, max_iter=30, distill_lr=0.5).fit(*table)
     loss = distiller.history_["loss"]
-    assert loss[-1] < loss[0] / 2
+    assert loss[-1] < 0.8 * loss[0]
 
 
 # ------------------------------------------------------------------------------------ evaluate
@@ -938,4 +940,4 @@ def test_one_distilled_image_a_class_teaches_more_than_ten_real_images():
     distilled = distiller.evaluate(X_test, y_test)
     # The same students on ten random images, with as many steps as they have any use for.
     real = DatasetDistiller(data_init="real", n_epochs=100, random_state=0, **FROZEN).fit(X, y)
-    assert distilled.mean > real.evaluate(X_test, y_test).mean + 0.1
+    assert distilled.mean > real.evaluate(X_test, y_test).mean + 0.2

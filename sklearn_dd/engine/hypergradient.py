@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .inner_loop import Apply, Loss, Params, cross_entropy, inner_gradient, unroll
+from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, inner_step, unroll
 from .objectives import Objective
 
 
@@ -36,13 +36,13 @@ class Estimator(Protocol):
 
 
 class Unrolled:
-    r"""Exact reverse mode through all T steps, one step's graph at a time.
+    """Exact reverse mode through all T steps, one step's graph at a time.
 
     The forward pass keeps the T parameter copies and no graph. The backward pass goes from θ_T
-    to θ_0, builds the graph of one step anew and pulls the cotangent v of θ_{t+1} back through
-    θ_{t+1} = θ_t − η g(θ_t, x̃, ỹ) with g = ∇_θ ℓ. With s = ⟨g, v⟩,
+    to θ_0: it builds the graph of one step θ_{t+1} = Φ(θ_t, x̃, ỹ, η_t) anew and pulls the
+    cotangent v = ∂L/∂θ_{t+1} back through it,
 
-        v ← v − η ∂s/∂θ,   ∂x̃ ← ∂x̃ − η ∂s/∂x̃,   ∂ỹ ← ∂ỹ − η ∂s/∂ỹ,   ∂η_t = −s.
+        v ← (∂Φ/∂θ)ᵀ v,   ∂x̃ ← ∂x̃ + (∂Φ/∂x̃)ᵀ v,   ∂ỹ ← ∂ỹ + (∂Φ/∂ỹ)ᵀ v,   ∂η_t = (∂Φ/∂η)ᵀ v.
 
     Memory is one step's graph and T copies of θ, not T graphs.
 
@@ -68,38 +68,24 @@ class Unrolled:
         objective: Objective,
         real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
     ) -> Hypergradient:
-        x, y, lrs = x.detach(), y.detach(), lrs.detach()
         trajectory = list(unroll(apply, params, x, y, lrs, loss=self.loss))
         loss, cotangent = outer_gradient(
             apply, trajectory.pop(), objective, *real, micro_batch=self.micro_batch
         )
-        dx, dy, dlrs = torch.zeros_like(x), torch.zeros_like(y), torch.zeros_like(lrs)
-        for t in reversed(range(lrs.numel())):
-            k, lr = t % len(x), lrs.view(-1)[t]
-            s, (*dparams, dx_k, dy_k) = _pull_back(
-                apply, trajectory.pop(), x[k], y[k], cotangent, self.loss
+        dx, dy, dlrs = (torch.zeros_like(tensor, requires_grad=False) for tensor in (x, y, lrs))
+        steps = lrs.detach().flatten()
+        for t in reversed(range(len(steps))):
+            k = t % len(x)
+            leaves = as_leaves(trajectory.pop())
+            batch = [tensor.detach().requires_grad_() for tensor in (x[k], y[k], steps[t])]
+            after = inner_step(apply, leaves, *batch, loss=self.loss, create_graph=True)
+            *cotangent, dx_k, dy_k, dlr = torch.autograd.grad(
+                list(after.values()), [*leaves.values(), *batch], cotangent, materialize_grads=True
             )
-            dx[k] -= lr * dx_k
-            dy[k] -= lr * dy_k
-            dlrs.view(-1)[t] = -s
-            cotangent = tuple(v - lr * d for v, d in zip(cotangent, dparams, strict=True))
+            dx[k] += dx_k
+            dy[k] += dy_k
+            dlrs.view(-1)[t] = dlr
         return Hypergradient(loss, dx, dy, dlrs)
-
-
-def _pull_back(
-    apply: Apply,
-    params: Params,
-    x: Tensor,  # (batch, *sample_shape)
-    y: Tensor,  # (batch, n_classes)
-    cotangent: tuple[Tensor, ...],
-    loss: Loss,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """s = ⟨∇_θ ℓ, v⟩ and its gradients for θ (one tensor a parameter), x̃ and ỹ."""
-    x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
-    leaves, gradient = inner_gradient(apply, params, x, y, loss=loss, create_graph=True)
-    s = torch.stack([(g.detach() * v).sum() for g, v in zip(gradient, cotangent, strict=True)])
-    wanted = [*leaves.values(), x, y]
-    return s.sum(), torch.autograd.grad(gradient, wanted, cotangent, materialize_grads=True)
 
 
 def outer_gradient(
@@ -110,9 +96,9 @@ def outer_gradient(
     y: Tensor,  # (n,)
     *,
     micro_batch: int | None = None,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+) -> tuple[Tensor, list[Tensor]]:
     """The outer loss at θ_T, mean over the initialisations, and its gradient for θ_T."""
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
+    leaves = as_leaves(params)
     total = x.new_zeros(())
     gradient = [torch.zeros_like(p) for p in leaves.values()]
     size = micro_batch or len(x)
@@ -125,4 +111,4 @@ def outer_gradient(
         for g, d in zip(gradient, part, strict=True):
             g.add_(d, alpha=share)
         total += share * loss.detach()
-    return total, tuple(gradient)
+    return total, gradient

@@ -21,19 +21,29 @@ Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> logits (n_inits, batch, n_classes)."""
 
 
+def apply_alone(module: nn.Module) -> Apply:
+    """Apply ``module`` with the parameters of one net, unstacked."""
+    # Looking for tied weights at each call takes longer than a small net's pass.
+    tied = len(list(module.parameters())) < len(
+        list(module.named_parameters(remove_duplicate=False))
+    )
+
+    def apply(params: Params, x: Tensor) -> Tensor:
+        return functional_call(module, params, (x,), tie_weights=tied)
+
+    return apply
+
+
 def apply_together(module: nn.Module) -> Apply:
     """Apply ``module`` with the parameters of all initialisations in one pass."""
-
-    def single(params: Params, x: Tensor) -> Tensor:
-        return functional_call(module, params, (x,))
-
-    stacked = vmap(single, in_dims=(0, None))
+    alone = apply_alone(module)
+    stacked = vmap(alone, in_dims=(0, None))
 
     def apply(params: Params, x: Tensor) -> Tensor:
         if len(next(iter(params.values()))) > 1:
             return stacked(params, x)
-        # One net alone is faster without vmap's batched convolutions.
-        return single({name: p[0] for name, p in params.items()}, x)[None]
+        # One net alone is faster without vmap.
+        return alone({name: p.squeeze(0) for name, p in params.items()}, x).unsqueeze(0)
 
     return apply
 
@@ -41,11 +51,11 @@ def apply_together(module: nn.Module) -> Apply:
 def apply_in_turn(module: nn.Module) -> Apply:
     """Apply ``module`` with each initialisation's parameters in turn, where vmap cannot go."""
 
+    alone = apply_alone(module)
+
     def apply(params: Params, x: Tensor) -> Tensor:
-        nets = zip(*params.values(), strict=True)
-        return torch.stack(
-            [functional_call(module, dict(zip(params, net, strict=True)), (x,)) for net in nets]
-        )
+        nets = zip(*(p.unbind() for p in params.values()), strict=True)
+        return torch.stack([alone(dict(zip(params, net, strict=True)), x) for net in nets])
 
     return apply
 
@@ -59,43 +69,35 @@ def cross_entropy(
     y: Tensor,  # (batch, n_classes), class probabilities
 ) -> Tensor:
     """Cross-entropy, mean over the batch, summed over the initialisations."""
-    return -(y * F.log_softmax(logits, dim=-1)).sum() / logits.shape[1]
+    return (y * F.log_softmax(logits, dim=-1)).sum() * (-1 / logits.shape[1])
 
 
-def inner_gradient(
-    apply: Apply,
-    params: Params,
-    x: Tensor,  # (batch, *sample_shape)
-    y: Tensor,  # (batch, n_classes)
-    *,
-    loss: Loss = cross_entropy,
-    create_graph: bool = False,
-) -> tuple[Params, tuple[Tensor, ...]]:
-    """Leaves that stand for ``params``, and the gradient of the inner loss at them."""
-    leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
-    with torch.enable_grad():
-        value = loss(apply(leaves, x), y)
-    gradient = torch.autograd.grad(
-        value, list(leaves.values()), create_graph=create_graph, materialize_grads=True
-    )
-    return leaves, gradient
+def as_leaves(params: Params) -> Params:
+    """The same values, as tensors to differentiate for."""
+    return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
 def inner_step(
     apply: Apply,
-    params: Params,
+    params: Params,  # leaves
     x: Tensor,  # (batch, *sample_shape)
     y: Tensor,  # (batch, n_classes)
     lr: Tensor,  # ()
     *,
     loss: Loss = cross_entropy,
+    create_graph: bool = False,
 ) -> Params:
-    """One step of gradient descent, θ − η ∇ℓ(θ). No graph is kept."""
-    leaves, gradient = inner_gradient(apply, params, x.detach(), y.detach(), loss=loss)
-    return {
-        name: p.detach() - lr.detach() * g
-        for (name, p), g in zip(leaves.items(), gradient, strict=True)
-    }
+    """One step of gradient descent, θ − η ∇ℓ(θ), itself differentiable if ``create_graph``."""
+    with torch.enable_grad():
+        value = loss(apply(params, x), y)
+    gradient = torch.autograd.grad(
+        value, list(params.values()), create_graph=create_graph, materialize_grads=True
+    )
+    with torch.set_grad_enabled(create_graph):
+        return {
+            name: torch.addcmul(p, g, lr, value=-1)
+            for (name, p), g in zip(params.items(), gradient, strict=True)
+        }
 
 
 def unroll(
@@ -107,9 +109,13 @@ def unroll(
     *,
     loss: Loss = cross_entropy,
 ) -> Iterator[Params]:
-    """Yield θ_0, θ_1, … θ_T: step t trains on mini-batch t mod n_steps with step size lrs[t]."""
+    """Yield θ_0, θ_1, … θ_T: step t trains on mini-batch t mod n_steps with step size lrs[t].
+
+    No graph is kept.
+    """
+    x, y, lrs = x.detach(), y.detach(), lrs.detach()
     yield params
-    for t, lr in enumerate(lrs.detach().flatten()):
+    for t, lr in enumerate(lrs.flatten()):
         k = t % len(x)
-        params = inner_step(apply, params, x[k], y[k], lr, loss=loss)
+        params = inner_step(apply, as_leaves(params), x[k], y[k], lr, loss=loss)
         yield params
