@@ -1,5 +1,8 @@
 # `make quickstart` and `make test` each set up everything from a clone.
 
+# Small nets gain nothing from more threads, and lose much where a core is shared.
+export OMP_NUM_THREADS ?= 1
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +13,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/python examples/plot_quickstart.py
 
 test: $(VENV)/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --cov --cov-report=term
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
@@ -18,7 +21,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-dev
-	OMP_NUM_THREADS=2 $(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 benchmark: $(VENV)/installed-dev
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o addopts=

@@ -1,12 +1,18 @@
 """Sphinx configuration. A build fetches nothing from the network."""
 
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
+os.environ["TQDM_DELAY"] = "1e6"  # a progress bar is of no use on a page
+
+import torch  # noqa: E402
 
 import sklearn_dd  # noqa: E402
+
+torch.set_num_threads(1)  # the small networks of the gallery gain nothing from more
 
 project = "sklearn_dd"
 author = "The sklearn_dd developers"
@@ -39,6 +45,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_dd",),
     "abort_on_example_error": True,
+    "capture_repr": (),
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,

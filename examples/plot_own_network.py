@@ -22,6 +22,8 @@ from torch import nn
 
 from sklearn_dd import DatasetDistiller, DistilledImagesDisplay, LearningRatesDisplay
 
+torch.set_num_threads(1)  # so small a network gains nothing from more
+
 
 class SmallNet(nn.Sequential):
     """One strided convolution, one linear layer."""

@@ -16,12 +16,15 @@ data are cut into, and how often a student goes through them.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklearn_dd import DatasetDistiller, DistilledImagesDisplay
+
+torch.set_num_threads(1)  # so small a network gains nothing from more
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)

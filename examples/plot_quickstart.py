@@ -22,6 +22,8 @@ from skorch import NeuralNetClassifier
 from sklearn_dd import ConvergenceDisplay, DatasetDistiller, DistilledImagesDisplay
 from sklearn_dd.modules import MLP
 
+torch.set_num_threads(1)  # so small a network gains nothing from more
+
 digits = load_digits()
 X, X_test, y, y_test = train_test_split(
     digits.images, digits.target, test_size=0.3, random_state=0, stratify=digits.target

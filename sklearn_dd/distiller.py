@@ -54,7 +54,137 @@ class DatasetDistiller(
     BaseEstimator,
     auto_wrap_output_keys=None,  # type: ignore[call-arg]  # scikit-learn cannot wrap a triple
 ):
-    """Distil a data set into a few synthetic samples and the step sizes to train with."""
+    """Distil a data set into a few synthetic samples and the step sizes to train with.
+
+    The samples, their step sizes and, if wanted, their labels are learned so that a student that
+    takes ``n_epochs * n_steps`` gradient steps on them alone does well on the real set. The
+    gradient goes back through all of the student's training and is exact.
+
+    It is a transformer, whose ``transform`` returns the distilled data, and a classifier, which
+    predicts with a student trained on them alone.
+
+    Parameters
+    ----------
+    n_per_class : int or dict, default=1
+        Synthetic samples of each class; a dict gives each class its own number.
+    n_steps : int, default=1
+        Mini-batches that the synthetic samples are cut into, one for each gradient step of an
+        epoch. It must divide ``n_per_class``.
+    n_epochs : int, default=10
+        Times that a student goes through the mini-batches. Each of the ``n_epochs * n_steps``
+        gradient steps has a learned step size of its own.
+    student : None, nn.Module class or NeuralNetClassifier, default=None
+        The network that learns from the distilled data. ``None`` takes an ``MLP`` for flat samples,
+        a ``LeNet`` for images of 28 × 28 or 32 × 32 pixels and a ``ConvNet`` for others. A class is
+        built with ``sample_shape`` and ``n_classes`` if its constructor names them; it returns
+        logits. Of an unfitted skorch net the module and its ``module__*`` parameters are used,
+        which makes ``student__module__width`` a parameter to search.
+    init : {"random", "fixed"}, callable or list, default="random"
+        The weights that students start from. ``"random"``: what the module's constructor draws,
+        anew for each student. ``"fixed"``: one such draw, known and kept; far fewer samples and
+        steps do, but for this one net alone. A callable changes a module in place, such as
+        ``sklearn_dd.engine.priors.xavier_normal``. A list holds pre-trained nets, as state dicts or
+        fitted skorch nets, of which students draw one.
+    objective : "classification" or callable, default="classification"
+        What a trained student should do: cross-entropy on real samples, or a function
+        ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
+    method : "unrolled" or callable, default="unrolled"
+        How the gradient is computed: exact reverse mode through all steps, or an object such as
+        ``sklearn_dd.engine.hypergradient.Unrolled(segment=1)``.
+    labels : {"hard", "soft"}, default="hard"
+        Whether the labels stay class labels or are learned as class probabilities.
+    data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
+        Where the synthetic samples start: standard normal noise, random real samples, cluster
+        centres or class means, or an array in the units of X, ordered by step.
+    distill_lr : float, default=0.3
+        Where the learned step sizes start.
+    max_iter : int, default=1000
+        Outer iterations.
+    outer_lr : float, default=0.1
+        Step size of Adam in the outer loop, in standard deviations of X; it falls to 0 along a
+        cosine. The step sizes move at a fifth of it.
+    batch_size : int, default=256
+        Real samples of each outer iteration; all of them, where there are fewer.
+    n_inits : int, default=4
+        Students that are trained in each outer iteration, from weights of their own. One known net
+        needs one only.
+    validation_fraction : float, default=0.1
+        Share of each class that is held out of X, 2,000 samples at most. The iterate that does best
+        on it is kept. With 0, or where no class has enough samples, the last one is.
+    n_iter_no_change : int or None, default=None
+        Stop when so many iterations have brought no better iterate. ``None`` goes on to the end.
+    sample_shape : tuple of int or None, default=None
+        Shape of one sample, such as (channels, height, width), where X comes flat.
+    standardize : bool, default=True
+        Learn in units of mean 0 and deviation 1, of each feature or, for images, each channel.
+        What is returned is in the units of X all the same.
+    device : str or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws. A fit on the CPU is then reproducible to the bit.
+    verbose : int, default=0
+        0 is silent, 1 shows a progress bar, 2 also a line for each validation.
+    warm_start : bool, default=False
+        Start from the result of the last fit.
+
+    Attributes
+    ----------
+    X_syn_ : ndarray of shape (n, n_features) or (n, ...)
+        Synthetic samples in the units and the layout of X, ordered by step, class within step.
+    y_syn_ : ndarray of shape (n,) or (n, n_classes)
+        Their class labels; class probabilities with ``labels="soft"``.
+    lrs_ : ndarray of shape (n_epochs, n_steps)
+        The step size of each gradient step.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Values of one sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had string names.
+    sample_shape_ : tuple of int
+        Shape of one sample as the student sees it.
+    n_iter_ : int
+        Outer iterations that were run.
+    history_ : dict of lists
+        ``"loss"`` and ``"gradient_norm"`` of each iteration; ``"validation_iter"`` and
+        ``"validation_score"``, the number of iterations done and the accuracy at each validation.
+    student_ : NeuralNetClassifier
+        A skorch net that was trained on the distilled data alone; it takes samples in the units of
+        X and predicts indices into ``classes_``.
+    recipe_ : Recipe
+        What training a student needs beside the triple.
+    seed_ : int
+        The seed that ``random_state`` gave.
+
+    See Also
+    --------
+    DistilledData : What ``transform`` returns.
+    save_distilled : Writes the distilled data to a file.
+
+    Notes
+    -----
+    Students run in evaluation mode, in the engine as in ``student_``: dropout is off. A module
+    whose buffers training changes, as BatchNorm's running statistics, is refused.
+
+    An outer iteration that is not finite is undone and the rates are halved; after five in a row
+    the fit warns, ends and keeps its best iterate.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_digits(return_X_y=True)
+    >>> distiller = DatasetDistiller(n_per_class=1, max_iter=50, random_state=0).fit(X, y)
+    >>> X_syn, y_syn, lrs = distiller.transform()
+    >>> X_syn.shape, y_syn, lrs.shape
+    ((10, 64), array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (10, 1))
+    >>> distiller.score(X, y) > 0.7
+    True
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
@@ -97,11 +227,11 @@ class DatasetDistiller(
         method: Any = "unrolled",
         labels: str = "hard",
         data_init: Any = "real",
-        distill_lr: float = 0.1,
+        distill_lr: float = 0.3,
         max_iter: int = 1000,
-        outer_lr: float = 0.05,
+        outer_lr: float = 0.1,
         batch_size: int = 256,
-        n_inits: int = 8,
+        n_inits: int = 4,
         validation_fraction: float = 0.1,
         n_iter_no_change: int | None = None,
         sample_shape: tuple[int, ...] | None = None,
@@ -183,6 +313,12 @@ class DatasetDistiller(
             x, y, lrs = distilled.x, distilled.y, distilled.lrs
             return float(train_and_score(apply, nets, x, y, lrs, held_out).mean())
 
+        if self.n_iter_no_change is not None and not len(held_out):
+            raise ValueError(
+                f"n_iter_no_change={self.n_iter_no_change} needs samples to validate on, but "
+                f"validation_fraction={self.validation_fraction} holds out none of {len(y)}. Raise "
+                "it, or leave n_iter_no_change=None."
+            )
         monitor = Monitor(
             distilled, validate if len(held_out) else None, self.max_iter, self.n_iter_no_change
         )
@@ -205,13 +341,13 @@ class DatasetDistiller(
                     if monitor.stale:
                         break
         except KeyboardInterrupt:
-            warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=2)
+            warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=3)
         if monitor.sick:
             warnings.warn(
-                "The last outer iterations were not finite, so the fit ended early and keeps its "
+                "The last outer iterations were not finite and were undone; the fit keeps its "
                 "best iterate. Lower distill_lr or outer_lr, or take fewer steps.",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         distilled.restore(monitor.best)
 
@@ -230,8 +366,8 @@ class DatasetDistiller(
         """The hypergradient estimator that ``method`` names."""
         if not isinstance(self.method, str):
             return self.method
-        # A callable objective need not be a mean over samples, so its batch is not cut.
-        cut = device.type == "cpu" and isinstance(self.objective, str)
+        # A callable objective need not be a mean over samples, and a flat batch is small as it is.
+        cut = device.type == "cpu" and isinstance(self.objective, str) and len(sample_shape) > 1
         size = max(1, _MICRO_BATCH // math.prod(sample_shape))
         return Unrolled(micro_batch=size if cut else None)
 

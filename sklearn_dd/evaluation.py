@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .data import Array, RealData
-from .engine.inner_loop import Apply, Params, unroll
+from .engine.inner_loop import Apply, Params, schedule, unroll
 
 
 class Evaluation(NamedTuple):
@@ -39,11 +40,16 @@ def accuracies(apply: Apply, params: Params, real: RealData) -> Tensor:
     return torch.as_tensor(hits).cpu().double() / len(real)
 
 
+def trajectory(apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor) -> Iterator[Params]:
+    """Stacked nets before the first gradient step on (x, y, lrs) and after each."""
+    return unroll(apply, params, schedule(x.unbind(), y.unbind(), lrs.detach().flatten().unbind()))
+
+
 def train_and_score(
     apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor, real: RealData
 ) -> Tensor:
     """Train stacked nets on (x, y, lrs) and return their accuracies (n_inits,)."""
-    *_, params = unroll(apply, params, x, y, lrs)
+    *_, params = trajectory(apply, params, x, y, lrs)
     return accuracies(apply, params, real)
 
 
@@ -51,7 +57,6 @@ def evaluate(
     apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor, real: RealData
 ) -> Evaluation:
     """Train stacked nets on (x, y, lrs) and score them after every step."""
-    steps = torch.stack(
-        [accuracies(apply, params, real) for params in unroll(apply, params, x, y, lrs)]
-    ).numpy()
-    return Evaluation(float(steps[-1].mean()), float(steps[-1].std()), steps[-1], steps)
+    nets = trajectory(apply, params, x, y, lrs)
+    scores = torch.stack([accuracies(apply, params, real) for params in nets]).numpy()
+    return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)

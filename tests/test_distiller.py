@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from sklearn_dd import DatasetDistiller, DistilledData
 from sklearn_dd.engine.hypergradient import Hypergradient, Unrolled
-from sklearn_dd.engine.inner_loop import unroll
+from sklearn_dd.engine.inner_loop import schedule, unroll
 from sklearn_dd.engine.priors import draw, xavier_normal
 from sklearn_dd.engine.seeds import Stream
 from sklearn_dd.modules import MLP, ConvNet, LeNet
@@ -740,10 +740,11 @@ def test_the_student_ends_with_the_parameters_of_the_engine(table, images, case)
     distiller = make(**changes).fit(X, y)
     network = choose_network(distiller.student, distiller.sample_shape_, 3)
     start = distiller.student_.get_params_for("module")["weights"]
+    x, y_syn, lrs = distiller.transform().as_tensors()
     *_, end = unroll(
         pure_function(network, torch.device("cpu")),
         {name: p[None] for name, p in start.items()},
-        *distiller.transform().as_tensors(),
+        schedule(x.unbind(), y_syn.unbind(), lrs.flatten().unbind()),
     )
     assert_same_weights(weights_of(distiller.student_), {n: p[0] for n, p in end.items()})
     assert not torch.equal(next(iter(start.values())), next(iter(end.values()))[0])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, inner_step, unroll
+from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, schedule, unroll
 from .objectives import Objective
 
 
@@ -36,18 +38,22 @@ class Estimator(Protocol):
 
 
 class Unrolled:
-    """Exact reverse mode through all T steps, one step's graph at a time.
+    """Exact reverse mode through all T steps, one segment's graph at a time.
 
-    The forward pass keeps the T parameter copies and no graph. The backward pass goes from θ_T
-    to θ_0: it builds the graph of one step θ_{t+1} = Φ(θ_t, x̃, ỹ, η_t) anew and pulls the
-    cotangent v = ∂L/∂θ_{t+1} back through it,
+    The forward pass keeps no graph, and of θ_0 … θ_T only the parameters at the start of each
+    segment of S steps. The backward pass takes the segments from the last to the first: it builds
+    the graph of one, θ_{t+S} = Φ(θ_t, x̃, ỹ, η), anew and pulls the cotangent v = ∂L/∂θ_{t+S} back
+    through it,
 
-        v ← (∂Φ/∂θ)ᵀ v,   ∂x̃ ← ∂x̃ + (∂Φ/∂x̃)ᵀ v,   ∂ỹ ← ∂ỹ + (∂Φ/∂ỹ)ᵀ v,   ∂η_t = (∂Φ/∂η)ᵀ v.
+        v ← (∂Φ/∂θ)ᵀ v,   ∂x̃ ← ∂x̃ + (∂Φ/∂x̃)ᵀ v,   ∂ỹ ← ∂ỹ + (∂Φ/∂ỹ)ᵀ v,   ∂η ← (∂Φ/∂η)ᵀ v.
 
-    Memory is one step's graph and T copies of θ, not T graphs.
+    Memory is T / S copies of θ and the graphs of S steps, not of T. S = 1 rebuilds one step's graph
+    at a time; about √T is both smaller and faster, as θ is no smaller than a step's graph by much.
 
     Parameters
     ----------
+    segment : int or None
+        S; ``None`` takes √T.
     micro_batch : int or None
         The outer pass goes over slices of so many real samples, so that its graph stays small.
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
@@ -55,8 +61,13 @@ class Unrolled:
         The inner loss ℓ.
     """
 
-    def __init__(self, micro_batch: int | None = None, loss: Loss = cross_entropy) -> None:
-        self.micro_batch, self.loss = micro_batch, loss
+    def __init__(
+        self,
+        segment: int | None = None,
+        micro_batch: int | None = None,
+        loss: Loss = cross_entropy,
+    ) -> None:
+        self.segment, self.micro_batch, self.loss = segment, micro_batch, loss
 
     def __call__(
         self,
@@ -68,24 +79,36 @@ class Unrolled:
         objective: Objective,
         real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
     ) -> Hypergradient:
-        trajectory = list(unroll(apply, params, x, y, lrs, loss=self.loss))
-        loss, cotangent = outer_gradient(
-            apply, trajectory.pop(), objective, *real, micro_batch=self.micro_batch
-        )
-        dx, dy, dlrs = (torch.zeros_like(tensor, requires_grad=False) for tensor in (x, y, lrs))
-        steps = lrs.detach().flatten()
-        for t in reversed(range(len(steps))):
-            k = t % len(x)
-            leaves = as_leaves(trajectory.pop())
-            batch = [tensor.detach().requires_grad_() for tensor in (x[k], y[k], steps[t])]
-            after = inner_step(apply, leaves, *batch, loss=self.loss, create_graph=True)
-            *cotangent, dx_k, dy_k, dlr = torch.autograd.grad(
-                list(after.values()), [*leaves.values(), *batch], cotangent, materialize_grads=True
-            )
-            dx[k] += dx_k
-            dy[k] += dy_k
-            dlrs.view(-1)[t] = dlr
-        return Hypergradient(loss, dx, dy, dlrs)
+        xs, ys, etas = (_leaves(tensor) for tensor in (x, y, lrs.flatten()))
+        steps = schedule(xs, ys, etas)
+        size = self.segment or math.isqrt(len(steps) - 1) + 1
+        segments = [steps[i : i + size] for i in range(0, len(steps), size)]
+
+        checkpoints = [params]
+        for segment in segments[:-1]:
+            *_, last = unroll(apply, checkpoints[-1], segment, loss=self.loss)
+            checkpoints.append(last)
+        loss, cotangent = x.new_empty(()), list[Tensor]()
+        for segment in reversed(segments):
+            leaves = as_leaves(checkpoints.pop())
+            *_, last = unroll(apply, leaves, segment, loss=self.loss, create_graph=True)
+            if not cotangent:  # θ_T is reached
+                loss, cotangent = outer_gradient(
+                    apply, last, objective, *real, micro_batch=self.micro_batch
+                )
+            torch.autograd.backward(list(last.values()), cotangent)
+            cotangent = _gradients(leaves.values())
+        dx, dy, detas = (torch.stack(_gradients(group)) for group in (xs, ys, etas))
+        return Hypergradient(loss, dx, dy, detas.view(lrs.shape))
+
+
+def _leaves(stacked: Tensor) -> list[Tensor]:
+    """The slices of a tensor along its first dimension, as tensors to differentiate for."""
+    return [part.requires_grad_() for part in stacked.detach().unbind()]
+
+
+def _gradients(leaves: Iterable[Tensor]) -> list[Tensor]:
+    return [torch.zeros_like(p) if p.grad is None else p.grad for p in leaves]
 
 
 def outer_gradient(

@@ -7,7 +7,7 @@ derivative, so that one reverse pass serves them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -77,17 +77,29 @@ def as_leaves(params: Params) -> Params:
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
+Step = tuple[Tensor, Tensor, Tensor]
+"""x (batch, *sample_shape), y (batch, n_classes) and the step size () of one gradient step."""
+
+
+def schedule(
+    x: Sequence[Tensor],  # n_steps of (batch, *sample_shape)
+    y: Sequence[Tensor],  # n_steps of (batch, n_classes)
+    lrs: Sequence[Tensor],  # T of ()
+) -> list[Step]:
+    """The T steps: step t trains on mini-batch t mod n_steps with step size lrs[t]."""
+    return [(x[t % len(x)], y[t % len(x)], lr) for t, lr in enumerate(lrs)]
+
+
 def inner_step(
     apply: Apply,
-    params: Params,  # leaves
-    x: Tensor,  # (batch, *sample_shape)
-    y: Tensor,  # (batch, n_classes)
-    lr: Tensor,  # ()
+    params: Params,
+    step: Step,
     *,
     loss: Loss = cross_entropy,
     create_graph: bool = False,
 ) -> Params:
     """One step of gradient descent, θ − η ∇ℓ(θ), itself differentiable if ``create_graph``."""
+    x, y, lr = step
     with torch.enable_grad():
         value = loss(apply(params, x), y)
     gradient = torch.autograd.grad(
@@ -103,19 +115,15 @@ def inner_step(
 def unroll(
     apply: Apply,
     params: Params,
-    x: Tensor,  # (n_steps, batch, *sample_shape)
-    y: Tensor,  # (n_steps, batch, n_classes)
-    lrs: Tensor,  # (n_epochs, n_steps)
+    steps: Sequence[Step],
     *,
     loss: Loss = cross_entropy,
+    create_graph: bool = False,
 ) -> Iterator[Params]:
-    """Yield θ_0, θ_1, … θ_T: step t trains on mini-batch t mod n_steps with step size lrs[t].
-
-    No graph is kept.
-    """
-    x, y, lrs = x.detach(), y.detach(), lrs.detach()
+    """Yield the parameters before the first step and after each."""
     yield params
-    for t, lr in enumerate(lrs.flatten()):
-        k = t % len(x)
-        params = inner_step(apply, as_leaves(params), x[k], y[k], lr, loss=loss)
+    for step in steps:
+        if not create_graph:
+            params = as_leaves(params)
+        params = inner_step(apply, params, step, loss=loss, create_graph=create_graph)
         yield params

@@ -77,7 +77,14 @@ def test_in_turn_equals_together(problem):
 
 @pytest.mark.parametrize("micro_batch", [1, 3, 7, 100])
 def test_micro_batches_change_nothing(problem, micro_batch):
-    whole, cut = estimate(problem), estimate(problem, Unrolled(micro_batch))
+    whole, cut = estimate(problem), estimate(problem, Unrolled(micro_batch=micro_batch))
+    for field, a, b in zip(whole._fields, whole, cut, strict=True):
+        assert relative_error(b, a) < 1e-12, field
+
+
+@pytest.mark.parametrize("segment", [1, 2, 4, 6, 100])
+def test_segments_change_nothing(problem, segment):
+    whole, cut = estimate(problem), estimate(problem, Unrolled(segment))
     for field, a, b in zip(whole._fields, whole, cut, strict=True):
         assert relative_error(b, a) < 1e-12, field
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import apply_together, unroll
+from sklearn_dd.engine.inner_loop import apply_together, schedule, unroll
 
 D = 4
 THETA = torch.tensor([[1.0, -2.0, 0.5, 3.0]], dtype=torch.float64)
@@ -34,7 +34,7 @@ def inits(n, seed):
 
 
 def error(params, x, y, lrs):
-    *_, last = unroll(APPLY, params, x, y, lrs, loss=squared_loss)
+    *_, last = unroll(APPLY, params, schedule(x, y, lrs.flatten()), loss=squared_loss)
     return float(((last["weight"] - THETA) ** 2).sum((1, 2)).mean())
 
 
