@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from sklearn.utils import check_random_state
 
 from .data import Array, Standardize
 from .engine.priors import Weights, draw, fixed
-from .engine.seeds import Stream
+from .engine.seeds import Drawing, Stream, generator
 from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
 
 _FORMAT = "sklearn_dd.distilled"
@@ -37,6 +38,8 @@ class Recipe:
         Layout and affine map of the samples.
     weights : dict or None
         The known initial parameters where ``init="fixed"``.
+    student : None, nn.Module class or NeuralNetClassifier
+        What the data were distilled for; a file cannot hold it and keeps its name in `description`.
     description : dict
         How the data were made: parameters, seed, versions. Nothing depends on it.
     """
@@ -44,6 +47,7 @@ class Recipe:
     classes: Array
     standardize: Standardize
     weights: Weights | None = None
+    student: Any = None
     description: dict[str, Any] = field(default_factory=dict)
 
 
@@ -107,10 +111,12 @@ class DistilledData(_Triple):
         Parameters
         ----------
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            The network; ``None`` chooses by the shape of a sample.
+            The network; ``None`` takes the one that the data were distilled for, or after loading
+            a file chooses by the shape of a sample, with a warning if that is another one.
         random_state : int, RandomState instance or None, default=None
             Decides the initial weights. Where the data were distilled for one known net
-            (``init="fixed"``) and fit the student, that net's weights are used instead.
+            (``init="fixed"``), that net's weights are used instead; a student that they don't fit
+            starts from random ones, with a warning.
         device : str, default="cpu"
             Where to train.
 
@@ -125,13 +131,27 @@ class DistilledData(_Triple):
                 "This DistilledData has no recipe, so it does not know its classes and units: "
                 "take it from DatasetDistiller.transform or load_distilled."
             )
-        network = choose_network(
-            student, self.recipe.standardize.sample_shape, len(self.recipe.classes)
-        )
+        recipe = self.recipe
+        given = recipe.student if student is None else student
+        network = choose_network(given, recipe.standardize.sample_shape, len(recipe.classes))
+        known = recipe.description.get("student", network.name)
+        if student is None and network.name != known:
+            warnings.warn(
+                f"The data were distilled for {known}, and {network.name} was chosen by the shape "
+                f"of a sample. Pass student={known}.",
+                stacklevel=2,
+            )
         seed = int(check_random_state(random_state).randint(2**31))
         prior = weight_prior("random", network, seed)
-        if self.recipe.weights is not None and _fits(self.recipe.weights, network):
-            prior = fixed(self.recipe.weights)
+        if recipe.weights is not None:
+            if _fits(recipe.weights, network):
+                prior = fixed(recipe.weights)
+            else:
+                warnings.warn(
+                    f"The data were distilled for one known net, whose weights don't fit this "
+                    f"{network.name}: it starts from random ones. Pass the same student.",
+                    stacklevel=2,
+                )
         params = draw(prior, 1, seed, Stream.STUDENT)
         return self.train_from(network, {k: p[0] for k, p in params.items()}, device)
 
@@ -164,8 +184,9 @@ class DistilledData(_Triple):
 
 def _fits(weights: Weights, network: Network) -> bool:
     """Whether the known net's weights are weights of ``network``."""
-    shapes = {name: p.shape for name, p in weights.items()}
-    return {name: p.shape for name, p in network().named_parameters()} == shapes
+    with Drawing(generator(0)):
+        wanted = {name: p.shape for name, p in network().named_parameters()}
+    return wanted == {name: p.shape for name, p in weights.items()}
 
 
 def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
@@ -311,7 +332,7 @@ def _read(header: dict[str, Any], tensors: dict[str, Array]) -> DistilledData:
         raise ValueError(f"X is {X.shape}, y {y.shape}, lrs {lrs.shape}")
     if y.shape[1:] not in {(), classes.shape} or (y.ndim == 1 and y.min() < 0):
         raise ValueError("y does not hold the classes")
-    recipe = Recipe(classes, standardize, weights or None, header["description"])
+    recipe = Recipe(classes, standardize, weights or None, None, header["description"])
     data = DistilledData(X, y if y.ndim == 2 else classes[y], lrs, recipe)
     data.as_tensors()  # whose reshaping fails where shift or scale do not fit
     return data

@@ -84,7 +84,7 @@ class DatasetDistiller(
         anew for each student. ``"fixed"``: one such draw, known and kept; far fewer samples and
         steps do, but for this one net alone. A callable changes a module in place, such as
         ``sklearn_dd.engine.priors.xavier_normal``. A list holds pre-trained nets, as state dicts or
-        fitted skorch nets, of which students draw one.
+        fitted skorch nets, of which students draw one; they see standardised samples.
     objective : "classification" or callable, default="classification"
         What a trained student should do: cross-entropy on real samples, or a function
         ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
@@ -139,7 +139,7 @@ class DatasetDistiller(
         Class labels.
     n_features_in_ : int
         Values of one sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, where X had string names.
     sample_shape_ : tuple of int
         Shape of one sample as the student sees it.
@@ -299,7 +299,8 @@ class DatasetDistiller(
         network = choose_network(self.student, sample_shape, len(classes))
         prior = weight_prior(self.init, network, seed)
         known = prior(generator(seed)) if _is_one_net(self.init) else None
-        recipe = Recipe(classes, standardize, known, self._description(network.name, seed))
+        description = self._description(network.name, seed)
+        recipe = Recipe(classes, standardize, known, self.student, description)
         apply = pure_function(network, device)
 
         real, held_out = (
@@ -477,7 +478,9 @@ class DatasetDistiller(
     def _description(self, student: str, seed: int) -> dict[str, Any]:
         """How the data were made, for whoever finds the file."""
         parameters = {
-            name: value if isinstance(value, str | int | float | None) else repr(value)
+            name: value
+            if isinstance(value, str | int | float | None)
+            else getattr(value, "__name__", type(value).__name__)
             for name, value in self.get_params(deep=False).items()
         }
         return {

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from .engine.priors import xavier_normal
+
 __all__ = ["MLP", "ConvNet", "LeNet"]
 
 
@@ -57,6 +59,8 @@ class MLP(nn.Sequential):
 class LeNet(nn.Module):
     """LeNet-5 as in Dataset Distillation: two convolutions and three linear layers.
 
+    Its weights start Xavier-normal and its biases at 0, as they do there.
+
     Parameters
     ----------
     sample_shape : tuple of int
@@ -98,6 +102,7 @@ class LeNet(nn.Module):
             nn.ReLU(),
             nn.Linear(84, n_classes),
         )
+        xavier_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) of images (batch, channels, height, width)."""

@@ -94,8 +94,9 @@ def _check(network: Network, n_classes: int) -> None:
         if not isinstance(module, nn.Module):
             raise TypeError(f"student {network.name} must build an nn.Module, got {type(module)}.")
         before = {name: b.clone() for name, b in module.named_buffers()}
+        # In training mode, to see which buffers that changes; dropout knows no other generator.
         try:
-            with torch.no_grad():
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 logits = module(torch.randn(2, *network.sample_shape))
         except Exception as error:
             raise ValueError(

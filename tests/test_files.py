@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from sklearn_dd import DistilledData, distilled, load_distilled, save_distilled
-from sklearn_dd.modules import MLP
+from sklearn_dd.modules import MLP, ConvNet
 
 from .conftest import named, net, tiny, tiny_for_images
 
@@ -299,3 +299,21 @@ def test_only_distilled_data_are_saved(path, value):
 def test_a_distiller_that_is_not_fitted_is_not_saved(path):
     with pytest.raises(ValueError, match="not fitted"):
         save_distilled(path, tiny())
+
+
+def test_train_takes_the_student_that_the_data_were_made_for(images):
+    X, y = images
+    distiller = tiny(student=MLP, init="fixed").fit(X, y)
+    student = distiller.transform().train()
+    assert isinstance(student.module_.net, MLP)
+    assert_array_equal(student.predict_proba(X), distiller.predict_proba(X))
+
+
+def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
+    X, y = images
+    save_distilled(tmp_path / "d.safetensors", tiny(student=MLP, init="fixed").fit(X, y))
+    loaded = load_distilled(tmp_path / "d.safetensors")
+    with pytest.warns(UserWarning, match="distilled for MLP, and ConvNet was chosen"):
+        loaded.train()
+    with pytest.warns(UserWarning, match="weights don't fit this ConvNet"):
+        loaded.train(ConvNet)
