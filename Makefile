@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint docs benchmark clean
+.PHONY: quickstart test lint docs benchmark gpu clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/python examples/plot_quickstart.py
@@ -24,7 +24,12 @@ docs: $(VENV)/installed-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 benchmark: $(VENV)/installed-dev
-	$(BIN)/pytest tests/benchmarks --benchmark-only -o addopts=
+	$(BIN)/pytest tests/benchmarks -o addopts= -q -s
+
+# All that wants a GPU, in one call: correctness on CUDA, then the accuracies with device="auto".
+gpu: $(VENV)/installed-dev
+	$(BIN)/pytest tests/test_devices.py -v
+	$(BIN)/python tests/benchmarks/accuracy.py
 
 clean:
 	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated .pytest_cache .mypy_cache .ruff_cache
