@@ -24,6 +24,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_dd import DatasetDistiller
+from sklearn_dd.data import Standardize, student_shape
 from sklearn_dd.modules import MLP, LeNet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,35 +51,38 @@ def mnist() -> Split:
     return X[:60000], X[60000:], y[:60000], y[60000:]
 
 
-def real_samples(module: type[nn.Module], n_per_class: int, data: Split, seed: int) -> float:
-    """Test accuracy of a net that Adam trained on random real samples until they are learned."""
-    X, X_test, y, y_test = data
-    rng = np.random.default_rng(seed)
-    rows = [rng.choice(np.flatnonzero(y == c), n_per_class, replace=False) for c in np.unique(y)]
-    torch.manual_seed(seed)
-    # Units and layout are the distiller's, so that only the samples differ.
-    few, labels = X[np.concatenate(rows)], y[np.concatenate(rows)]
-    standardize = DatasetDistiller(student=module, max_iter=1).fit(X, y).recipe_.standardize
-    z, z_test = (standardize(torch.tensor(a, dtype=torch.float32)).numpy() for a in (few, X_test))
-    net = NeuralNetClassifier(
-        module,
-        module__sample_shape=z.shape[1:],
-        module__n_classes=len(rows),
-        criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.Adam,
-        lr=3e-3,
-        batch_size=min(len(z), 128),
-        max_epochs=200,
-        train_split=None,
-        verbose=0,
-    )
-    return net.fit(z, labels).score(z_test, y_test)
-
-
 def baselines(name: str, module: type[nn.Module], sizes: list[int], load: Callable[[], Split]):
-    data = load()
+    """Nets that Adam trained on random real samples until they are learned, a row for each size.
+
+    Units and layout are the distiller's, so that only the samples differ.
+    """
+    X, X_test, y, y_test = load()
+    shape = student_shape(X.shape[1:], None)
+    standardize = Standardize.fit(X.reshape(len(X), -1), X.shape[1:], shape)
+    z, z_test = (np.concatenate([c.numpy() for c in standardize.chunks(a)]) for a in (X, X_test))
+
+    def score(n_per_class: int, seed: int) -> float:
+        rng = np.random.default_rng(seed)
+        members = [np.flatnonzero(y == c) for c in np.unique(y)]
+        rows = np.concatenate([rng.choice(m, n_per_class, replace=False) for m in members])
+        torch.manual_seed(seed)
+        net = NeuralNetClassifier(
+            module,
+            module__sample_shape=shape,
+            module__n_classes=len(members),
+            criterion=nn.CrossEntropyLoss,
+            optimizer=torch.optim.Adam,
+            lr=3e-3,
+            batch_size=min(len(rows), 128),
+            max_epochs=200,
+            iterator_valid__batch_size=1024,
+            train_split=None,
+            verbose=0,
+        )
+        return net.fit(z[rows], y[rows].astype(np.int64)).score(z_test, y_test)
+
     for n in sizes:
-        scores = [real_samples(module, n, data, seed) for seed in range(20)]
+        scores = [score(n, seed) for seed in range(20)]
         yield name, f"{n} real", f"{np.mean(scores):.3f} ± {np.std(scores):.3f}", "20 draws", ""
 
 
