@@ -35,7 +35,7 @@ from .engine.objectives import classification
 from .engine.outer_loop import outer_loop
 from .engine.priors import draw
 from .engine.seeds import Stream, fold, generator
-from .evaluation import Evaluation, evaluate, train_and_score
+from .evaluation import Evaluation, evaluate, steps_of, train_and_score
 from .start import starting_samples
 from .student import choose_network, pure_function, weight_prior
 
@@ -307,12 +307,12 @@ class DatasetDistiller(
             RealData(X, y, rows, standardize, self.batch_size, device)
             for rows in _split(y, self.validation_fraction, seed)
         )
-        distilled = self._start(X, y, counts, recipe, previous, seed).to(device)
+        distilled = self._start(X, y, real.rows, counts, recipe, previous, seed).to(device)
         nets = draw(prior, 1 if known else _HELD_OUT_INITS, seed, Stream.HELD_OUT, device=device)
 
         def validate() -> float:
-            x, y, lrs = distilled.x, distilled.y, distilled.lrs
-            return float(train_and_score(apply, nets, x, y, lrs, held_out).mean())
+            steps = steps_of(distilled.x, distilled.y, distilled.lrs)
+            return float(train_and_score(apply, nets, steps, held_out).mean())
 
         if self.n_iter_no_change is not None and not len(held_out):
             raise ValueError(
@@ -438,6 +438,7 @@ class DatasetDistiller(
         self,
         X: Array,
         y: Array,
+        rows: Array,
         counts: Array,
         recipe: Recipe,
         previous: DistilledData | None,
@@ -450,7 +451,9 @@ class DatasetDistiller(
         if previous is not None:
             return self._continue(previous, recipe, batch)
         rng = np.random.default_rng(fold(seed, Stream.START))
-        x = starting_samples(self.data_init, X, y, counts, self.n_steps, recipe.standardize, rng)
+        x = starting_samples(
+            self.data_init, X, y, rows, counts, self.n_steps, recipe.standardize, rng
+        )
         hard = np.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
         labels = (1 - _SMOOTHING) * hard + _SMOOTHING / n_classes if soft else hard
         return DistilledSet(
@@ -667,8 +670,8 @@ class DatasetDistiller(
         real = RealData(
             X, indices, np.arange(len(X)), self.recipe_.standardize, self.batch_size, device
         )
-        x, targets, lrs = (tensor.to(device) for tensor in data.as_tensors())
-        return evaluate(pure_function(network, device), nets, x, targets, lrs, real)
+        steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
+        return evaluate(pure_function(network, device), nets, steps, real)
 
     def _encode(self, y: Any, n_samples: int) -> Array:
         """Class indices of ``y``."""

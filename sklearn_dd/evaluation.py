@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .data import Array, RealData
-from .engine.inner_loop import Apply, Params, schedule, unroll
+from .engine.inner_loop import Apply, Params, Step, schedule, train, unroll
 
 
 class Evaluation(NamedTuple):
@@ -40,23 +39,18 @@ def accuracies(apply: Apply, params: Params, real: RealData) -> Tensor:
     return torch.as_tensor(hits).cpu().double() / len(real)
 
 
-def trajectory(apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor) -> Iterator[Params]:
-    """Stacked nets before the first gradient step on (x, y, lrs) and after each."""
-    return unroll(apply, params, schedule(x.unbind(), y.unbind(), lrs.detach().flatten().unbind()))
+def steps_of(x: Tensor, y: Tensor, lrs: Tensor) -> list[Step]:
+    """The gradient steps that stacked (x, y, lrs) stand for."""
+    return schedule(x.unbind(), y.unbind(), lrs.detach().flatten().unbind())
 
 
-def train_and_score(
-    apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor, real: RealData
-) -> Tensor:
-    """Train stacked nets on (x, y, lrs) and return their accuracies (n_inits,)."""
-    *_, params = trajectory(apply, params, x, y, lrs)
-    return accuracies(apply, params, real)
+def train_and_score(apply: Apply, params: Params, steps: list[Step], real: RealData) -> Tensor:
+    """Train stacked nets and return their accuracies (n_inits,)."""
+    return accuracies(apply, train(apply, params, steps), real)
 
 
-def evaluate(
-    apply: Apply, params: Params, x: Tensor, y: Tensor, lrs: Tensor, real: RealData
-) -> Evaluation:
-    """Train stacked nets on (x, y, lrs) and score them after every step."""
-    nets = trajectory(apply, params, x, y, lrs)
+def evaluate(apply: Apply, params: Params, steps: list[Step], real: RealData) -> Evaluation:
+    """Train stacked nets and score them before the first step and after each."""
+    nets = unroll(apply, params, steps)
     scores = torch.stack([accuracies(apply, params, real) for params in nets]).numpy()
     return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)

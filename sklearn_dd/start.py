@@ -20,6 +20,7 @@ def starting_samples(
     data_init: Any,
     X: Array,  # (n, n_features)
     y: Array,  # (n,), class indices
+    rows: Array,  # the samples that may be looked at: none that is held out
     counts: Array,  # (n_classes,), samples of each class in one mini-batch
     n_steps: int,
     standardize: Standardize,
@@ -42,9 +43,9 @@ def starting_samples(
     by_class = []
     for c, count in enumerate(counts):
         wanted = n_steps * count
-        rows = rng.permutation(np.flatnonzero(y == c))[: max(wanted, looked_at)]
-        z = standardize(as_tensor(X[rows])).numpy()
-        if len(rows) < wanted:
+        members = rng.permutation(rows[y[rows] == c])[: max(wanted, looked_at)]
+        z = standardize(as_tensor(X[members])).numpy()
+        if len(members) < wanted:
             z = np.resize(z, (wanted, *shape))
             z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))

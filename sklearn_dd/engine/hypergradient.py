@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, schedule, unroll
+from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, schedule, train
 from .objectives import Objective
 
 
@@ -86,12 +86,11 @@ class Unrolled:
 
         checkpoints = [params]
         for segment in segments[:-1]:
-            *_, last = unroll(apply, checkpoints[-1], segment, loss=self.loss)
-            checkpoints.append(last)
+            checkpoints.append(train(apply, checkpoints[-1], segment, loss=self.loss))
         loss, cotangent = x.new_empty(()), list[Tensor]()
         for segment in reversed(segments):
             leaves = as_leaves(checkpoints.pop())
-            *_, last = unroll(apply, leaves, segment, loss=self.loss, create_graph=True)
+            last = train(apply, leaves, segment, loss=self.loss, create_graph=True)
             if not cotangent:  # θ_T is reached
                 loss, cotangent = outer_gradient(
                     apply, last, objective, *real, micro_batch=self.micro_batch

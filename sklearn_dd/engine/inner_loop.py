@@ -7,6 +7,7 @@ derivative, so that one reverse pass serves them all.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -127,3 +128,16 @@ def unroll(
             params = as_leaves(params)
         params = inner_step(apply, params, step, loss=loss, create_graph=create_graph)
         yield params
+
+
+def train(
+    apply: Apply,
+    params: Params,
+    steps: Sequence[Step],
+    *,
+    loss: Loss = cross_entropy,
+    create_graph: bool = False,
+) -> Params:
+    """The parameters after the last step; those on the way are let go."""
+    nets = unroll(apply, params, steps, loss=loss, create_graph=create_graph)
+    return deque(nets, maxlen=1).pop()
