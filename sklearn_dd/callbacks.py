@@ -85,7 +85,7 @@ class Monitor:
     ) -> None:
         self.distilled, self.validate = distilled, validate
         self.n_iter_no_change = n_iter_no_change
-        self.every = -(-max_iter // _VALIDATIONS)
+        self.every = min(-(-max_iter // _VALIDATIONS), n_iter_no_change or max_iter)
         self.max_iter = max_iter
         self.best, self.best_score = distilled.snapshot(), -1.0
         self.progress = 0  # the iteration that was last better than all before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 Array = NDArray[Any]
 
 _CHUNK = 1 << 19  # values that are looked at as floats at one time
+_MAX_OFFSET = 1e5  # deviations from 0, at which float32 has two digits left
 _COLOUR_CHANNELS = (1, 3, 4)
 
 
@@ -80,14 +82,14 @@ class Standardize(nn.Module):
         self.register_buffer("shift", torch.zeros(()) if shift is None else shift)
         self.register_buffer("scale", torch.ones(()) if scale is None else scale)
         moved = (*input_shape[-1:], *input_shape[:-1])
-        self.channels_last = _channels_last(self.input_shape) and moved == self.sample_shape
+        self.channels_last = len(input_shape) == 3 and moved == self.sample_shape != input_shape
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, *sample_shape), float32, of samples (n, *input_shape) of any dtype."""
         x = x.to(self.shift.dtype)
         if self.channels_last:
-            x = x.reshape(-1, *self.input_shape).movedim(-1, 1)
-        z = (x.reshape(-1, *self.sample_shape) - self.shift) / self.scale
+            x = x.reshape(len(x), *self.input_shape).movedim(-1, 1)
+        z = (x.reshape(len(x), *self.sample_shape) - self.shift) / self.scale
         return z.contiguous()  # vmap does not take memory in channels-last order
 
     def inverse(self, z: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class Standardize(nn.Module):
         x = z * self.scale + self.shift
         if self.channels_last:
             x = x.movedim(1, -1)
-        return x.reshape(-1, *self.input_shape).contiguous()
+        return x.reshape(len(x), *self.input_shape).contiguous()
 
     @classmethod
     def fit(
@@ -111,6 +113,17 @@ class Standardize(nn.Module):
             if len(sample_shape) == 3:
                 z = z.movedim(1, -1).flatten(0, 2)
             scaler.partial_fit(z.flatten(1).numpy().astype(np.float64))
+        if not np.isfinite(scaler.scale_).all():
+            raise ValueError(
+                "X has values too large for float32, in which students compute. Scale it down, or "
+                "take logarithms."
+            )
+        if (np.abs(scaler.mean_) > _MAX_OFFSET * scaler.scale_).any():
+            warnings.warn(
+                "X has features that vary too little around a large mean to be told apart in "
+                "float32, in which students compute. Subtract the mean first.",
+                stacklevel=4,
+            )
         shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
         shift, scale = (
             torch.as_tensor(a, dtype=torch.float32).reshape(shape)
@@ -132,7 +145,7 @@ def as_tensor(X: Array) -> Tensor:
 class RealData:
     """The real set: it stays in host memory as it is, and travels batch by batch.
 
-    On a CUDA device that it fits into, it is moved there once, in its own dtype.
+    On a CUDA device that it fits into, it is moved there once, in bytes or float32.
 
     Parameters
     ----------
@@ -163,8 +176,12 @@ class RealData:
         self.y = torch.as_tensor(y, dtype=torch.int64)
         self.standardize = copy.deepcopy(standardize).to(device)
         self.resident: Tensor | None = None
-        if device.type == "cuda" and 2 * X.nbytes < torch.cuda.mem_get_info(device)[0]:
-            self.resident = as_tensor(X).to(device)
+        size = len(rows) * X.shape[1] * (1 if X.dtype == np.uint8 else 4)
+        if device.type == "cuda" and 2 * size < torch.cuda.mem_get_info(device)[0]:
+            dtype = torch.uint8 if X.dtype == np.uint8 else torch.float32
+            self.resident = torch.empty((len(rows), X.shape[1]), dtype=dtype, device=device)
+            for part in gen_batches(len(rows), max(1, _CHUNK // X.shape[1])):
+                self.resident[part] = as_tensor(X[rows[part]]).to(device)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -173,7 +190,9 @@ class RealData:
         """Return samples, standardised, and their classes, on the device."""
         rows = self.rows[which]
         if self.resident is not None:
-            x = self.resident[torch.from_numpy(rows).to(self.device)]
+            x = self.resident[
+                which if isinstance(which, slice) else torch.from_numpy(which).to(self.device)
+            ]
         else:
             x = as_tensor(self.X[rows]).to(self.device)
         return self.standardize(x), self.y[rows].to(self.device)
@@ -188,3 +207,24 @@ class RealData:
         """Go through all of it once."""
         for rows in gen_batches(len(self), self.batch_size):
             yield self.take(rows)
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device that ``device`` names; ``"auto"`` is CUDA, else MPS, else the CPU."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return torch.device(next(name for name, there in available.items() if there))
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
+    if not available.get(resolved.type, True):
+        raise ValueError(
+            f"device={device!r} is not available here: choose 'auto' or one of "
+            f"{[name for name, there in available.items() if there]}."
+        )
+    return resolved

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from sklearn.utils import check_random_state
 
-from .data import Array, Standardize
-from .engine.priors import Weights, draw, fixed
-from .engine.seeds import Drawing, Stream, generator
+from .data import Array, Standardize, resolve_device
+from .engine.priors import Prior, Weights, draw, fixed
+from .engine.seeds import Stream
 from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
 
 _FORMAT = "sklearn_dd.distilled"
@@ -26,7 +27,7 @@ _VERSION = 1
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
-@dataclass
+@dataclass(eq=False)
 class Recipe:
     """What has to be known beside the triple to train a student on it.
 
@@ -37,9 +38,11 @@ class Recipe:
     standardize : Standardize
         Layout and affine map of the samples.
     weights : dict or None
-        The known initial parameters where ``init="fixed"``.
+        The known initial parameters where ``init`` is ``"fixed"`` or a list of one net.
     student : None, nn.Module class or NeuralNetClassifier
         What the data were distilled for; a file cannot hold it and keeps its name in `description`.
+    init : {"random", "fixed"}, callable or list
+        The weight prior that they were distilled for; a file cannot hold a callable or a pool.
     description : dict
         How the data were made: parameters, seed, versions. Nothing depends on it.
     """
@@ -48,7 +51,25 @@ class Recipe:
     standardize: Standardize
     weights: Weights | None = None
     student: Any = None
+    init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
+
+    def network(self, student: Any = None) -> Network:
+        """The network of ``student``, or the one that the data were distilled for."""
+        given = self.student if student is None else student
+        return choose_network(given, self.standardize.sample_shape, len(self.classes))
+
+    def prior(self, network: Network, seed: int, *, own: bool) -> tuple[Prior, bool]:
+        """Where ``network`` starts, and whether that is one known net.
+
+        Another network than the data's own takes their prior only if that is a callable.
+        """
+        if self.weights is not None:
+            if {k: tuple(p.shape) for k, p in self.weights.items()} == network.shapes():
+                return fixed(self.weights), True
+            return weight_prior("random", network, seed), False
+        init = self.init if own or callable(self.init) else "random"
+        return weight_prior(init, network, seed), False
 
 
 class _Triple(NamedTuple):
@@ -104,7 +125,7 @@ class DistilledData(_Triple):
         return DistilledData(*super()._replace(**changes), self.recipe)
 
     def train(
-        self, student: Any = None, *, random_state: Any = None, device: str = "cpu"
+        self, student: Any = None, *, random_state: Any = None, device: str = "auto"
     ) -> ReplayClassifier:
         """Train a fresh student on the distilled data alone.
 
@@ -117,8 +138,8 @@ class DistilledData(_Triple):
             Decides the initial weights. Where the data were distilled for one known net
             (``init="fixed"``), that net's weights are used instead; a student that they don't fit
             starts from random ones, with a warning.
-        device : str, default="cpu"
-            Where to train.
+        device : str, default="auto"
+            Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
 
         Returns
         -------
@@ -132,28 +153,26 @@ class DistilledData(_Triple):
                 "take it from DatasetDistiller.transform or load_distilled."
             )
         recipe = self.recipe
-        given = recipe.student if student is None else student
-        network = choose_network(given, recipe.standardize.sample_shape, len(recipe.classes))
-        known = recipe.description.get("student", network.name)
-        if student is None and network.name != known:
+        network = recipe.network(student)
+        made_for = recipe.description.get("student"), recipe.description.get("student_arguments")
+        chosen = network.name, describe(network.arguments)
+        if student is None and recipe.description and made_for != chosen:
             warnings.warn(
-                f"The data were distilled for {known}, and {network.name} was chosen by the shape "
-                f"of a sample. Pass student={known}.",
+                f"The data were distilled for {made_for[0]} {made_for[1]}, and {network.name} "
+                f"{chosen[1]} was chosen by the shape of a sample. Pass the same student.",
                 stacklevel=2,
             )
         seed = int(check_random_state(random_state).randint(2**31))
-        prior = weight_prior("random", network, seed)
-        if recipe.weights is not None:
-            if _fits(recipe.weights, network):
-                prior = fixed(recipe.weights)
-            else:
-                warnings.warn(
-                    f"The data were distilled for one known net, whose weights don't fit this "
-                    f"{network.name}: it starts from random ones. Pass the same student.",
-                    stacklevel=2,
-                )
+        prior, known = recipe.prior(network, seed, own=student is None)
+        if recipe.weights is not None and not known:
+            warnings.warn(
+                f"The data were distilled for one known net, whose weights don't fit this "
+                f"{network.name}: it starts from random ones. Pass the same student.",
+                stacklevel=2,
+            )
         params = draw(prior, 1, seed, Stream.STUDENT)
-        return self.train_from(network, {k: p[0] for k, p in params.items()}, device)
+        weights = {name: p[0] for name, p in params.items()}
+        return self.train_from(network, weights, resolve_device(device))
 
     def train_from(self, network: Network, weights: Weights, device: Any) -> ReplayClassifier:
         """Train ``network`` from known weights."""
@@ -182,11 +201,17 @@ class DistilledData(_Triple):
         )
 
 
-def _fits(weights: Weights, network: Network) -> bool:
-    """Whether the known net's weights are weights of ``network``."""
-    with Drawing(generator(0)):
-        wanted = {name: p.shape for name, p in network().named_parameters()}
-    return wanted == {name: p.shape for name, p in weights.items()}
+def describe(value: Any) -> Any:
+    """What JSON can hold of ``value``: numbers and names, in lists and dicts."""
+    if isinstance(value, Mapping):
+        return {str(k): describe(v) for k, v in value.items() if not isinstance(v, torch.Tensor)}
+    if isinstance(value, list | tuple):
+        return [describe(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, str | int | float | None):
+        return value
+    return getattr(value, "__name__", type(value).__name__)
 
 
 def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
@@ -249,6 +274,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
         "classes_dtype": recipe.classes.dtype.str,
         "input_shape": standardize.input_shape,
         "sample_shape": standardize.sample_shape,
+        "order": "by step, class within step; step t trains on mini-batch t mod n_steps",
         "description": recipe.description,
     }
     path = Path(path)
@@ -276,22 +302,23 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
         The triple (X, y, lrs) that the distiller's ``transform`` returned; its ``train`` trains any
         student.
 
-    See Also
-    --------
-    save_distilled : Writes the file; its example shows both.
-
     Raises
     ------
     ValueError
         If the file is damaged, of another kind, or of a later version of this format.
+
+    See Also
+    --------
+    save_distilled : Writes the file; its example shows both.
     """
     try:
         with safe_open(os.fspath(path), framework="numpy") as f:
             metadata = f.metadata() or {}
-            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
+            known = metadata.get("format") == _FORMAT
+            tensors = {name: f.get_tensor(name) for name in f.keys() if known}  # noqa: SIM118
     except SafetensorError as error:
         raise _damaged(path, error) from error
-    if metadata.get("format") != _FORMAT:
+    if not known:
         raise ValueError(
             f"{os.fspath(path)!r} holds tensors, but not distilled data: its format is "
             f"{metadata.get('format')!r}, not {_FORMAT!r}. Write it with save_distilled."
@@ -299,7 +326,7 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
     try:
         if int(metadata["version"]) <= _VERSION:
             return _read(json.loads(metadata["recipe"]), tensors)
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise _damaged(path, error) from error
     raise ValueError(
         f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
@@ -332,7 +359,8 @@ def _read(header: dict[str, Any], tensors: dict[str, Array]) -> DistilledData:
         raise ValueError(f"X is {X.shape}, y {y.shape}, lrs {lrs.shape}")
     if y.shape[1:] not in {(), classes.shape} or (y.ndim == 1 and y.min() < 0):
         raise ValueError("y does not hold the classes")
-    recipe = Recipe(classes, standardize, weights or None, None, header["description"])
+    description = header["description"]
+    recipe = Recipe(classes, standardize, weights or None, description=description)
     data = DistilledData(X, y if y.ndim == 2 else classes[y], lrs, recipe)
     data.as_tensors()  # whose reshaping fails where shift or scale do not fit
     return data

@@ -27,8 +27,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .callbacks import Monitor, Progress
-from .data import Array, RealData, Standardize, as_tensor, student_shape
-from .distilled import DistilledData, Recipe
+from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
+from .distilled import DistilledData, Recipe, describe
 from .engine.distilled_set import DistilledSet
 from .engine.hypergradient import Unrolled
 from .engine.objectives import classification
@@ -37,7 +37,7 @@ from .engine.priors import draw
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, steps_of, train_and_score
 from .start import starting_samples
-from .student import choose_network, pure_function, weight_prior
+from .student import Network, choose_network, pure_function, weight_prior
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
@@ -190,7 +190,7 @@ class DatasetDistiller(
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
-        "student": [None, object],
+        "student": "no_validation",  # choose_network does
         "init": [StrOptions({"random", "fixed"}), list, tuple, callable],
         "objective": [StrOptions({"classification"}), callable],
         "method": [StrOptions({"unrolled"}), callable],
@@ -284,13 +284,14 @@ class DatasetDistiller(
         DatasetDistiller
             The fitted distiller.
         """
-        previous = self.transform() if self.warm_start and hasattr(self, "X_syn_") else None
+        warm = self.warm_start and hasattr(self, "X_syn_")
+        previous = self._distilled_data() if warm else None
         device = resolve_device(self.device)
         X, y, classes, input_shape = self._validate_training_set(X, y)
         counts = self._samples_per_step(classes)
         seed = int(check_random_state(self.random_state).randint(2**31))
-        if previous is not None and self.random_state is None:
-            seed = self.seed_  # so that a fixed net stays the same
+        if previous is not None:
+            seed = self.seed_  # so that a fixed net and the held-out part stay the same
 
         sample_shape = student_shape(input_shape, self.sample_shape)
         standardize = Standardize(input_shape, sample_shape)
@@ -299,8 +300,8 @@ class DatasetDistiller(
         network = choose_network(self.student, sample_shape, len(classes))
         prior = weight_prior(self.init, network, seed)
         known = prior(generator(seed)) if _is_one_net(self.init) else None
-        description = self._description(network.name, seed)
-        recipe = Recipe(classes, standardize, known, self.student, description)
+        description = self._description(network, seed)
+        recipe = Recipe(classes, standardize, known, self.student, self.init, description)
         apply = pure_function(network, device)
 
         real, held_out = (
@@ -378,7 +379,7 @@ class DatasetDistiller(
             X = X.detach().cpu().numpy()
         if not hasattr(X, "columns") and np.asarray(X).ndim > 2:
             X = np.asarray(X)
-            input_shape, X = X.shape[1:], X.reshape(len(X), -1)
+            input_shape, X = X.shape[1:], X.reshape(len(X), math.prod(X.shape[1:]))
             checked = validate_data(self, X, **options)
             if not options.get("reset", True):
                 self._check_layout(input_shape)
@@ -478,25 +479,16 @@ class DatasetDistiller(
         x, y, lrs = DistilledData(previous.X, previous.y, previous.lrs, recipe).as_tensors()
         return DistilledSet(x, y, lrs, learn_labels=soft)
 
-    def _description(self, student: str, seed: int) -> dict[str, Any]:
+    def _description(self, network: Network, seed: int) -> dict[str, Any]:
         """How the data were made, for whoever finds the file."""
-        parameters = {
-            name: value
-            if isinstance(value, str | int | float | None)
-            else getattr(value, "__name__", type(value).__name__)
-            for name, value in self.get_params(deep=False).items()
-        }
+        packages = ("sklearn-dd", "torch", "scikit-learn", "skorch", "numpy")
         return {
-            "parameters": parameters,
-            "student": student,
+            "parameters": describe(self.get_params(deep=False)),
+            "student": network.name,
+            "student_arguments": describe(network.arguments),
             "seed": seed,
-            "versions": {
-                "sklearn_dd": version("sklearn_dd"),
-                "torch": torch.__version__,
-                "scikit-learn": sklearn.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": {name: version(name) for name in packages}
+            | {"python": platform.python_version()},
         }
 
     # ------------------------------------------------------------------------------ the result
@@ -636,7 +628,7 @@ class DatasetDistiller(
             Another architecture; ``None`` takes the one that the data were distilled for.
         init : None, {"random", "fixed"}, callable or list, default=None
             Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
-            own, and ``"random"`` for another architecture if that is a list of nets.
+            own, and ``"random"`` for another architecture unless that is a callable.
         random_state : int, RandomState instance or None, default=None
             Decides the initial weights; ``None`` takes a stream of the fit's own seed that the fit
             never drew from.
@@ -652,24 +644,16 @@ class DatasetDistiller(
         indices = self._encode(y, len(X))
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         device = resolve_device(self.device)
-        own = student is None
-        network = choose_network(
-            self.student if own else student, self.sample_shape_, len(self.classes_)
-        )
-        if init is None:
-            transfers = own or isinstance(self.init, str) or callable(self.init)
-            init = self.init if transfers else "random"
+        network, recipe = self.recipe_.network(student), self.recipe_
         seed = self.seed_
         if random_state is not None:
             seed = int(check_random_state(random_state).randint(2**31))
-        # A fixed net is the one of the fit, whatever the students' seed.
-        prior = weight_prior(init, network, self.seed_)
-        nets = draw(
-            prior, 1 if _is_one_net(init) else n_inits, seed, Stream.EVALUATE, device=device
-        )
-        real = RealData(
-            X, indices, np.arange(len(X)), self.recipe_.standardize, self.batch_size, device
-        )
+        if init is None:
+            prior, one_net = recipe.prior(network, seed, own=student is None)
+        else:
+            prior, one_net = weight_prior(init, network, self.seed_), _is_one_net(init)
+        nets = draw(prior, 1 if one_net else n_inits, seed, Stream.EVALUATE, device=device)
+        real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
         steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
         return evaluate(pure_function(network, device), nets, steps, real)
 
@@ -678,11 +662,12 @@ class DatasetDistiller(
         y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
         index = {c: i for i, c in enumerate(self.classes_.tolist())}
         unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
-        if len(y) != n_samples or unknown:
+        if len(y) != n_samples:
+            raise ValueError(f"y must have a label for each sample, {n_samples}, but has {len(y)}.")
+        if unknown:
             raise ValueError(
-                f"y must hold one of the classes {self.classes_.tolist()} for each of the "
-                f"{n_samples} samples of X, but has {len(y)} values, unknown among them: "
-                f"{unknown}."
+                f"y must hold classes that the fit knows, {self.classes_.tolist()}, but it also "
+                f"has {unknown}."
             )
         return np.array([index[c] for c in y.tolist()])
 
@@ -693,27 +678,6 @@ class DatasetDistiller(
 
 
 _COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the columns of a DataFrame
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device that ``device`` names; ``"auto"`` is CUDA, else MPS, else the CPU."""
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if device == "auto":
-        return torch.device(next(name for name, there in available.items() if there))
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
-    if not available.get(resolved.type, True):
-        raise ValueError(
-            f"device={device!r} is not available here: choose 'auto' or one of "
-            f"{[name for name, there in available.items() if there]}."
-        )
-    return resolved
 
 
 def _is_one_net(init: Any) -> bool:

@@ -123,8 +123,8 @@ class ConvNet(nn.Sequential):
     width : int, default=32
         Channels of each block.
     depth : int or None, default=None
-        Number of blocks; ``None`` takes three, or fewer where the images are smaller than 8 × 8
-        pixels at the end.
+        Number of blocks; ``None`` takes three, or fewer where the last one would see less than
+        4 × 4 pixels.
 
     References
     ----------

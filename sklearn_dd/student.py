@@ -5,6 +5,7 @@ The only file that knows skorch.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 from torch.optim.lr_scheduler import LambdaLR
 
 from .data import Array, Standardize
@@ -35,6 +37,11 @@ class Network:
 
     def __call__(self) -> nn.Module:
         return self.module(**self.arguments)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each parameter."""
+        with Drawing(generator(0)):
+            return {name: tuple(p.shape) for name, p in self().named_parameters()}
 
     @property
     def name(self) -> str:
@@ -93,6 +100,7 @@ def _check(network: Network, n_classes: int) -> None:
             ) from error
         if not isinstance(module, nn.Module):
             raise TypeError(f"student {network.name} must build an nn.Module, got {type(module)}.")
+        _check_parameters(module, network.name)
         before = {name: b.clone() for name, b in module.named_buffers()}
         # In training mode, to see which buffers that changes; dropout knows no other generator.
         try:
@@ -122,6 +130,23 @@ def _check(network: Network, n_classes: int) -> None:
                 f"student {network.name} has the buffer {name!r} that training changes, such as "
                 "the running statistics of BatchNorm; a student must be a pure function of its "
                 "parameters. Use GroupNorm or InstanceNorm, or track_running_stats=False."
+            )
+
+
+def _check_parameters(module: nn.Module, name: str) -> None:
+    parameters = dict(module.named_parameters())
+    if not parameters:
+        raise ValueError(f"student {name} has no parameters, so there is nothing to train.")
+    for key, p in parameters.items():
+        if isinstance(p, UninitializedParameter):
+            raise ValueError(
+                f"student {name} has the lazy parameter {key!r}: give its layers their sizes, "
+                "which the constructor can take from sample_shape."
+            )
+        if not p.requires_grad:
+            raise ValueError(
+                f"student {name} has the frozen parameter {key!r}, but every parameter is trained: "
+                "register it as a buffer."
             )
 
 
@@ -170,6 +195,11 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
             return module
 
         return priors.random(build)
+    if not isinstance(init, list | tuple):
+        raise TypeError(
+            "init must be 'random', 'fixed', a callable or a list of nets, got "
+            f"{type(init).__name__}. Wrap one net in a list."
+        )
     if not init:
         raise ValueError("init is an empty list: give at least one state dict or fitted net.")
     return priors.pool([_weights(member, network, i) for i, member in enumerate(init)])
@@ -186,8 +216,7 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
         raise TypeError(
             f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}."
         )
-    with Drawing(generator(0)):
-        wanted = {name: tuple(p.shape) for name, p in network().named_parameters()}
+    wanted = network.shapes()
     given = {k: tuple(v.shape) for k, v in dict(member).items() if k in wanted}
     if given != wanted:
         name = next(k for k in wanted if given.get(k) != wanted[k])
@@ -219,7 +248,7 @@ class Standardized(nn.Module):
         self, build: Callable[[], nn.Module], standardize: Standardize, weights: Weights | None
     ) -> None:
         super().__init__()
-        self.standardize = standardize
+        self.standardize = copy.deepcopy(standardize)  # skorch moves it to the device
         self.net = build()
         if weights is not None:
             self.net.load_state_dict(weights, strict=False)

@@ -442,3 +442,55 @@ def test_a_fit_that_fails_leaves_the_last_result(table, case):
     for after, a in zip(distiller.transform(), before[1], strict=True):
         assert_array_equal(after, a)
     assert_array_equal(distiller.evaluate(X, y, n_inits=2).step_scores, before[2].step_scores)
+
+
+class Frozen(MLP):
+    def __init__(self, sample_shape, n_classes):
+        super().__init__(sample_shape, n_classes, width=4)
+        self[1].requires_grad_(False)
+
+
+class Lazy(nn.Sequential):
+    def __init__(self, n_classes):
+        super().__init__(nn.LazyLinear(n_classes))
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        return x[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("student", "match"),
+    [
+        (Frozen, r"frozen parameter '1\.weight'.*buffer"),
+        (Lazy, "lazy parameter.*sample_shape"),
+        (Nothing, "no parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_trained(table, student, match):
+    with pytest.raises(ValueError, match=match):
+        tiny(student=student).fit(*table)
+
+
+def test_one_net_that_is_not_in_a_list(table):
+    with pytest.raises(TypeError, match=r"init must be .*Wrap one net in a list"):
+        tiny().fit(*table).evaluate(*table, init={"weight": torch.zeros(1)})
+
+
+def test_a_feature_far_from_zero_for_its_spread_warns(table):
+    X, y = table
+    with pytest.warns(UserWarning, match=r"float32.*Subtract the mean"):
+        tiny().fit(X + 1e8, y)
+
+
+def test_values_too_large_for_float32(table):
+    X, y = table
+    with pytest.raises(ValueError, match=r"too large for float32.*Scale it down"):
+        tiny().fit(X * 1e37, y)
+
+
+def test_the_skorch_student_refuses_another_width(table):
+    distiller = tiny().fit(*table)
+    with pytest.raises(RuntimeError, match="invalid for input of size"):
+        distiller.student_.predict(np.zeros((10, 26), np.float32))

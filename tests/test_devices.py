@@ -42,6 +42,8 @@ def test_a_fit_travels_between_devices(make, student, device, table, images, tmp
     X, y = table if student is MLP else images
     distiller = make(device=device, n_per_class=2, student=net(student)).fit(X, y)
     there = distiller.predict_proba(X)
+    assert distiller.evaluate(X, y, n_inits=2).step_scores.shape == (4, 2)
+    assert distiller.recipe_.standardize.shift.device.type == "cpu"
     joblib.dump(distiller, tmp_path / "d.joblib")
     back = joblib.load(tmp_path / "d.joblib").set_params(device="cpu")
     module = back.student_.get_params_for("module")

@@ -942,3 +942,41 @@ def test_one_distilled_image_a_class_teaches_more_than_ten_real_images():
     # The same students on ten random images, with as many steps as they have any use for.
     real = DatasetDistiller(data_init="real", n_epochs=100, random_state=0, **FROZEN).fit(X, y)
     assert distilled.mean > real.evaluate(X_test, y_test).mean + 0.2
+
+
+def test_no_change_is_looked_for_as_often_as_it_is_asked_for(table):
+    distiller = tiny(max_iter=100, n_iter_no_change=2).fit(*table)
+    assert distiller.history_["validation_iter"][0] <= 2
+
+
+def test_two_channels_last_with_their_sample_shape(images):
+    X, y = images
+    two = np.stack([X, 2 * X], axis=-1)
+    last = tiny_for_images(sample_shape=(2, 8, 8)).fit(two, y)
+    first = tiny_for_images().fit(np.moveaxis(two, -1, 1), y)
+    assert_array_equal(np.moveaxis(last.X_syn_, -1, 1), first.X_syn_)
+
+
+def test_a_warm_start_keeps_seed_and_known_net(table):
+    distiller = tiny(init="fixed", warm_start=True, random_state=1).fit(*table)
+    seed, weights = distiller.seed_, distiller.recipe_.weights
+    distiller.set_params(random_state=2).fit(*table)
+    assert distiller.seed_ == seed
+    assert all(torch.equal(w, weights[k]) for k, w in distiller.recipe_.weights.items())
+
+
+def test_evaluate_measures_what_was_fitted(table):
+    distiller = tiny(init="fixed").fit(*table)
+    before = distiller.evaluate(*table)
+    distiller.set_params(student=net(width=3), init="random")
+    assert_array_equal(distiller.evaluate(*table).step_scores, before.step_scores)
+
+
+def test_trained_students_start_from_the_prior_of_the_fit(table):
+    def zeros(module):
+        for p in module.parameters():
+            nn.init.zeros_(p)
+
+    distiller = tiny(init=zeros).fit(*table)
+    start = distiller.transform().train(random_state=3).get_params_for("module")["weights"]
+    assert not any(w.any() for w in start.values())

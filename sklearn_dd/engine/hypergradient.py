@@ -48,7 +48,7 @@ class Unrolled:
         v ← (∂Φ/∂θ)ᵀ v,   ∂x̃ ← ∂x̃ + (∂Φ/∂x̃)ᵀ v,   ∂ỹ ← ∂ỹ + (∂Φ/∂ỹ)ᵀ v,   ∂η ← (∂Φ/∂η)ᵀ v.
 
     Memory is T / S copies of θ and the graphs of S steps, not of T. S = 1 rebuilds one step's graph
-    at a time; about √T is both smaller and faster, as θ is no smaller than a step's graph by much.
+    at a time; about √T needs the least of both together, and the last segment is built only once.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Unrolled:
         The outer pass goes over slices of so many real samples, so that its graph stays small.
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
     loss : callable
-        The inner loss ℓ.
+        The inner loss ℓ. The students of a distiller train with the default, cross-entropy.
     """
 
     def __init__(

@@ -48,6 +48,13 @@ _SAMPLERS = {
 }  # fmt: skip
 
 
+_LIKE = {
+    torch.rand_like: torch.rand,
+    torch.randn_like: torch.randn,
+    torch.randint_like: torch.randint,
+}
+
+
 class Drawing(TorchFunctionMode):
     """Inside this context torch draws from ``generator``; the global one is not touched.
 
@@ -60,6 +67,10 @@ class Drawing(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if func in _LIKE:  # these take no generator
+            like, *rest = args
+            kwargs = {"dtype": like.dtype, "device": like.device} | kwargs
+            func, args = _LIKE[func], (*rest, like.shape)
         # The functions of nn.init name their generator; those of _SAMPLERS take one unnamed.
         if (func in _SAMPLERS or "generator" in kwargs) and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator

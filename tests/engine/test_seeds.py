@@ -30,6 +30,9 @@ def test_same_keys_same_numbers():
         lambda: nn.LSTM(3, 4),
         lambda: nn.TransformerEncoderLayer(8, 2, 16),
         lambda: nn.ParameterList([torch.rand(3), torch.randn(2, 2), torch.empty(4).uniform_()]),
+        lambda: nn.ParameterList(
+            [torch.randn_like(torch.empty(3)), torch.rand_like(torch.empty(2))]
+        ),
         lambda: nn.ParameterList([nn.init.trunc_normal_(torch.empty(3, 3))]),
         lambda: nn.ParameterList([nn.init.orthogonal_(torch.empty(3, 3))]),
     ],
