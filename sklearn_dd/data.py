@@ -110,14 +110,14 @@ class Standardize(nn.Module):
         layout = cls(input_shape, sample_shape)
         scaler = StandardScaler()
         for z in layout.chunks(X):
+            if not z.isfinite().all():
+                raise ValueError(
+                    "X has values too large for float32, in which students compute. Scale it down, "
+                    "or take logarithms."
+                )
             if len(sample_shape) == 3:
                 z = z.movedim(1, -1).flatten(0, 2)
             scaler.partial_fit(z.flatten(1).numpy().astype(np.float64))
-        if not np.isfinite(scaler.scale_).all():
-            raise ValueError(
-                "X has values too large for float32, in which students compute. Scale it down, or "
-                "take logarithms."
-            )
         if (np.abs(scaler.mean_) > _MAX_OFFSET * scaler.scale_).any():
             warnings.warn(
                 "X has features that vary too little around a large mean to be told apart in "

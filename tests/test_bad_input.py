@@ -383,13 +383,13 @@ def test_evaluate_labels_that_fit_never_saw(table, fitted, unknown):
     X, y = table
     y = y.astype(object if isinstance(unknown, str) else int)
     y[0] = unknown
-    with pytest.raises(ValueError, match=rf"y must hold one of the classes \[0, 1, 2\].*{unknown}"):
+    with pytest.raises(ValueError, match=rf"y must hold classes .*\[0, 1, 2\].*{unknown}"):
         fitted.evaluate(X, y)
 
 
 def test_evaluate_labels_of_another_length(table, fitted):
     X, y = table
-    with pytest.raises(ValueError, match=r"178 samples of X.*177 values"):
+    with pytest.raises(ValueError, match=r"y must have a label for each sample, 178, but has 177"):
         fitted.evaluate(X, y[:-1])
 
 
@@ -486,7 +486,10 @@ def test_a_feature_far_from_zero_for_its_spread_warns(table):
 
 def test_values_too_large_for_float32(table):
     X, y = table
-    with pytest.raises(ValueError, match=r"too large for float32.*Scale it down"):
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(ValueError, match=r"too large for float32.*Scale it down"),
+    ):
         tiny().fit(X * 1e37, y)
 
 
