@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils import gen_batches
 from torch import Tensor, nn
 
@@ -19,6 +19,7 @@ Array = NDArray[Any]
 
 _CHUNK = 1 << 19  # values that are looked at as floats at one time
 _MAX_OFFSET = 1e5  # deviations from 0, at which float32 has two digits left
+_MAX_RANGE = 10  # deviations from the smallest to the largest value
 _COLOUR_CHANNELS = (1, 3, 4)
 
 
@@ -105,10 +106,11 @@ class Standardize(nn.Module):
     ) -> Standardize:
         """Take mean and deviation of every channel of images, of every feature of a table.
 
+        The deviation, or a tenth of the range where that is larger, becomes 1.
         ``X`` (n, n_features) is read chunk by chunk; a constant feature keeps its scale.
         """
         layout = cls(input_shape, sample_shape)
-        scaler = StandardScaler()
+        scaler, bounds = StandardScaler(), MinMaxScaler()
         for z in layout.chunks(X):
             if not z.isfinite().all():
                 raise ValueError(
@@ -117,8 +119,12 @@ class Standardize(nn.Module):
                 )
             if len(sample_shape) == 3:
                 z = z.movedim(1, -1).flatten(0, 2)
-            scaler.partial_fit(z.flatten(1).numpy().astype(np.float64))
-        if (np.abs(scaler.mean_) > _MAX_OFFSET * scaler.scale_).any():
+            values = z.flatten(1).numpy().astype(np.float64)
+            scaler.partial_fit(values)
+            bounds.partial_fit(values)
+        # A feature that is nearly always the same would make outliers of all other values.
+        scale = np.maximum(scaler.scale_, bounds.data_range_ / _MAX_RANGE)
+        if (np.abs(scaler.mean_) > _MAX_OFFSET * scale).any():
             warnings.warn(
                 "X has features that vary too little around a large mean to be told apart in "
                 "float32, in which students compute. Subtract the mean first.",
@@ -126,8 +132,7 @@ class Standardize(nn.Module):
             )
         shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
         shift, scale = (
-            torch.as_tensor(a, dtype=torch.float32).reshape(shape)
-            for a in (scaler.mean_, scaler.scale_)
+            torch.as_tensor(a, dtype=torch.float32).reshape(shape) for a in (scaler.mean_, scale)
         )
         return cls(input_shape, sample_shape, shift, scale)
 

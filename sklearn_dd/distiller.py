@@ -100,7 +100,7 @@ class DatasetDistiller(
         Where the learned step sizes start.
     max_iter : int, default=1000
         Outer iterations.
-    outer_lr : float, default=0.1
+    outer_lr : float, default=0.05
         Step size of Adam in the outer loop, in standard deviations of X; it falls to 0 along a
         cosine. The step sizes move at a fifth of it.
     batch_size : int, default=256
@@ -116,7 +116,8 @@ class DatasetDistiller(
     sample_shape : tuple of int or None, default=None
         Shape of one sample, such as (channels, height, width), where X comes flat.
     standardize : bool, default=True
-        Learn in units of mean 0 and deviation 1, of each feature or, for images, each channel.
+        Learn in units of mean 0 and deviation 1, of each feature or, for images, each channel. A
+        deviation counts as no less than a tenth of the range.
         What is returned is in the units of X all the same.
     device : str or torch.device, default="auto"
         Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
@@ -229,7 +230,7 @@ class DatasetDistiller(
         data_init: Any = "real",
         distill_lr: float = 0.3,
         max_iter: int = 1000,
-        outer_lr: float = 0.1,
+        outer_lr: float = 0.05,
         batch_size: int = 256,
         n_inits: int = 4,
         validation_fraction: float = 0.1,
