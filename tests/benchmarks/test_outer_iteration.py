@@ -85,14 +85,14 @@ def test_time(benchmark, network, n_steps):
 
 @pytest.mark.parametrize("network", ["LeNet", "MLP"])
 def test_memory(network):
-    """A fifth of the naive loop's at T = 100, and T copies of θ more for T more steps."""
+    """A fifth of the naive loop's at T = 100; for T more steps, fewer than T copies of θ more."""
     theta = sum(p.nbytes for p in make(network, 1).params.values())
     peaks = {n: peak_bytes(engine(make(network, n))) for n in STEPS}
     kept = peak_bytes(naive(make(network, 100)))
     print(f"\n{network}, peak MB at T = {STEPS}:", [round(b / 1e6, 1) for b in peaks.values()])
     print(f"{network}, naive loop at T = 100: {kept / 1e6:.1f} MB, {kept / peaks[100]:.1f} times")
     assert peaks[100] <= kept / 5
-    assert (peaks[300] - peaks[100]) / (200 * theta) == pytest.approx(1, abs=0.1)
+    assert peaks[300] - peaks[100] <= 200 * theta
 
 
 @pytest.mark.parametrize("network", ["LeNet", "MLP"])
