@@ -37,7 +37,7 @@ from .engine.priors import draw
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, steps_of, train_and_score
 from .start import starting_samples
-from .student import Network, choose_network, pure_function, weight_prior
+from .student import Network, choose_network, learner, weight_prior
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
@@ -303,7 +303,7 @@ class DatasetDistiller(
         known = prior(generator(seed)) if _is_one_net(self.init) else None
         description = self._description(network, seed)
         recipe = Recipe(classes, standardize, known, self.student, self.init, description)
-        apply = pure_function(network, device)
+        pupil = learner(network, device)
 
         real, held_out = (
             RealData(X, y, rows, standardize, self.batch_size, device)
@@ -314,7 +314,7 @@ class DatasetDistiller(
 
         def validate() -> float:
             steps = steps_of(distilled.x, distilled.y, distilled.lrs)
-            return float(train_and_score(apply, nets, steps, held_out).mean())
+            return float(train_and_score(pupil, nets, steps, held_out).mean())
 
         if self.n_iter_no_change is not None and not len(held_out):
             raise ValueError(
@@ -330,7 +330,7 @@ class DatasetDistiller(
                 for iteration in outer_loop(
                     distilled,
                     self._estimator(device, sample_shape),
-                    apply,
+                    pupil,
                     prior,
                     real.sample,
                     classification if self.objective == "classification" else self.objective,
@@ -656,7 +656,7 @@ class DatasetDistiller(
         nets = draw(prior, 1 if one_net else n_inits, seed, Stream.EVALUATE, device=device)
         real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
         steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
-        return evaluate(pure_function(network, device), nets, steps, real)
+        return evaluate(learner(network, device), nets, steps, real)
 
     def _encode(self, y: Any, n_samples: int) -> Array:
         """Class indices of ``y``."""

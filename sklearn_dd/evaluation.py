@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .data import Array, RealData
-from .engine.inner_loop import Apply, Params, Step, schedule, train, unroll
+from .engine.inner_loop import Learner, schedule, train, unroll
+from .engine.optimizers import Params, Step
 
 
 class Evaluation(NamedTuple):
@@ -30,27 +31,39 @@ class Evaluation(NamedTuple):
     step_scores: Array
 
 
-def accuracies(apply: Apply, params: Params, real: RealData) -> Tensor:
-    """Accuracy (n_inits,) of stacked nets on all of ``real``."""
+def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
+    """Accuracy (n_nets,) on all of ``real`` of one net or of several, stacked."""
     hits: Tensor | int = 0
     with torch.no_grad():
         for x, y in real.in_order():
-            hits = hits + (apply(params, x).argmax(-1) == y).sum(1)
-    return torch.as_tensor(hits).cpu().double() / len(real)
+            hits = hits + (learner.apply(params, x).argmax(-1) == y).sum(-1)
+    return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
 
 
 def steps_of(x: Tensor, y: Tensor, lrs: Tensor) -> list[Step]:
     """The gradient steps that stacked (x, y, lrs) stand for."""
-    return schedule(x.unbind(), y.unbind(), lrs.detach().flatten().unbind())
+    return schedule(*(t.detach().unbind() for t in (x, y)), lrs.detach().flatten().unbind())
 
 
-def train_and_score(apply: Apply, params: Params, steps: list[Step], real: RealData) -> Tensor:
+def train_and_score(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Tensor:
     """Train stacked nets and return their accuracies (n_inits,)."""
-    return accuracies(apply, train(apply, params, steps), real)
+    start = learner.optimizer.start
+    return torch.cat(
+        [
+            accuracies(learner, train(learner, start(group), steps)[0], real)
+            for group in learner.groups(params)
+        ]
+    )
 
 
-def evaluate(apply: Apply, params: Params, steps: list[Step], real: RealData) -> Evaluation:
+def evaluate(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Evaluation:
     """Train stacked nets and score them before the first step and after each."""
-    nets = unroll(apply, params, steps)
-    scores = torch.stack([accuracies(apply, params, real) for params in nets]).numpy()
+    start = learner.optimizer.start
+    by_group = [
+        torch.stack(
+            [accuracies(learner, nets, real) for nets, *_ in unroll(learner, start(group), steps)]
+        )
+        for group in learner.groups(params)
+    ]
+    scores = torch.cat(by_group, dim=1).numpy()
     return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)

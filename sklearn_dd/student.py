@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .data import Array, Standardize
 from .engine import priors
-from .engine.inner_loop import Apply, apply_in_turn, apply_together
+from .engine.inner_loop import Learner, pure
+from .engine.optimizers import SGD, Adam, Momentum, Optimizer
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
 from .modules import MLP, ConvNet, LeNet
@@ -29,11 +31,12 @@ from .modules import MLP, ConvNet, LeNet
 
 @dataclass(frozen=True)
 class Network:
-    """A network that can be built anew as often as wanted: a class and its arguments."""
+    """A network that can be built anew as often as wanted, and the optimiser that trains it."""
 
     module: Callable[..., nn.Module]
     arguments: dict[str, Any]
     sample_shape: tuple[int, ...]
+    optimizer: Optimizer = field(default_factory=SGD)
 
     def __call__(self) -> nn.Module:
         return self.module(**self.arguments)
@@ -62,11 +65,12 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
     n_classes : int
         Number of logits.
     """
-    module, arguments = student, {}
+    module, arguments, optimizer = student, {}, _OPTIMIZERS[torch.optim.SGD]()
     if student is None:
         module = _default_module(sample_shape)
     elif isinstance(student, NeuralNetClassifier):
         module, arguments = student.module, student.get_params_for("module")
+        optimizer = _inner_optimizer(student.optimizer, student.get_params_for("optimizer"))
     if isinstance(module, nn.Module) or not callable(module):
         raise TypeError(
             "student must be None, an nn.Module class or an unfitted skorch NeuralNetClassifier "
@@ -76,7 +80,7 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
     known = {"sample_shape": sample_shape, "n_classes": n_classes}
     names = inspect.signature(module).parameters
     arguments = {k: v for k, v in known.items() if k in names} | arguments
-    network = Network(module, arguments, sample_shape)
+    network = Network(module, arguments, sample_shape, optimizer)
     _check(network, n_classes)
     return network
 
@@ -150,21 +154,59 @@ def _check_parameters(module: nn.Module, name: str) -> None:
             )
 
 
-def pure_function(network: Network, device: torch.device) -> Apply:
-    """The network as a function of stacked parameters. Dropout is off, as in evaluation."""
+def _inner_optimizer(optimizer: Any, arguments: dict[str, Any]) -> Optimizer:
+    """The engine's optimiser for torch's."""
+    make = _OPTIMIZERS.get(optimizer)
+    arguments = {name: value for name, value in arguments.items() if value}  # 0 and False: not used
+    try:
+        if make is None:
+            raise TypeError("it is neither torch.optim.SGD nor torch.optim.Adam")
+        return make(**arguments)
+    except TypeError as error:
+        raise ValueError(
+            f"student has the optimizer {getattr(optimizer, '__name__', optimizer)} with "
+            f"{arguments}, which cannot be differentiated through: {error}. Use torch.optim.SGD, "
+            "with optimizer__momentum if wanted, or torch.optim.Adam with optimizer__betas and "
+            "optimizer__eps."
+        ) from error
+
+
+def _sgd(momentum: float = 0.0) -> Optimizer:
+    return Momentum(momentum) if momentum else SGD()
+
+
+_OPTIMIZERS: dict[Any, Callable[..., Optimizer]] = {torch.optim.SGD: _sgd, torch.optim.Adam: Adam}
+
+
+def learner(network: Network, device: torch.device) -> Learner:
+    """The network as the engine takes it. Dropout is off, as in evaluation."""
     with Drawing(generator(0)):
         module = network().to(device).eval().requires_grad_(False)
-    convolves = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
-    if convolves and device.type == "cpu":
+    apply = pure(module)
+    if device.type == "cpu" and _convolves(module):
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
-        return apply_in_turn(module)
-    together = apply_together(module)
+        return Learner(apply, network.optimizer, at_once=False, surroundings=_plain_convolutions)
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
-        together(twice, torch.zeros(2, *network.sample_shape, device=device))
+        apply(twice, torch.zeros(2, *network.sample_shape, device=device))
     except Exception:  # vmap refuses what it cannot batch with errors of many types
-        return apply_in_turn(module)
-    return together
+        return Learner(apply, network.optimizer, at_once=False)
+    return Learner(apply, network.optimizer)
+
+
+def _convolves(module: nn.Module) -> bool:
+    return any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
+
+
+@contextmanager
+def _plain_convolutions() -> Iterator[None]:
+    """Convolutions without oneDNN, which takes several times as long for few grey images."""
+    before = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.enabled = before
 
 
 def weight_prior(init: Any, network: Network, seed: int) -> Prior:
@@ -268,6 +310,48 @@ class StepSizes:
         return self.lrs[min(step, len(self.lrs) - 1)]
 
 
+class Replayed(torch.optim.Optimizer):
+    """An inner optimiser of the engine as a torch optimiser.
+
+    Parameters
+    ----------
+    params : iterable of Parameter
+        What is trained.
+    lr : float
+        Step size; a schedule changes it.
+    rule : Optimizer
+        The engine's optimiser.
+    """
+
+    def __init__(self, params: Any, lr: float, rule: Optimizer) -> None:
+        super().__init__(params, {"lr": lr})
+        self.rule = rule
+        self.carry = rule.start(self._named("data"))
+
+    def _named(self, what: str) -> dict[str, Tensor]:
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        return {str(i): getattr(p, what) for i, p in enumerate(parameters)}
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Take one step along the gradients that ``closure`` leaves behind."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        params, *state = self.carry
+        gradient = {
+            k: torch.zeros_like(params[k]) if g is None else g
+            for k, g in self._named("grad").items()
+        }
+        lr = torch.tensor(self.param_groups[0]["lr"], device=next(iter(params.values())).device)
+        after, *state = self.rule.update((params, *state), gradient, lr)
+        for name, p in params.items():
+            p.copy_(after[name])
+        self.carry = (params, *state)
+        return loss
+
+
 class ReplayClassifier(NeuralNetClassifier):
     """A skorch classifier whose ``fit`` repeats the distilled schedule step by step.
 
@@ -297,7 +381,8 @@ def replay_student(
         module__standardize=standardize,
         module__weights=weights,
         criterion=nn.CrossEntropyLoss,
-        optimizer=torch.optim.SGD,
+        optimizer=Replayed,
+        optimizer__rule=network.optimizer,
         lr=1.0,
         max_epochs=n_epochs,
         batch_size=len(X) // n_steps,

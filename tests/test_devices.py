@@ -23,12 +23,14 @@ DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
 def test_the_hypergradient_is_the_cpus(make, device):
     torch.manual_seed(0)
     p = make()
-    on_cpu = Unrolled()(p.apply, p.params, p.x, p.y, p.lrs, classification, p.real)
+    on_cpu = Unrolled()(
+        p.learner, p.params, p.x, p.y, p.lrs, classification, p.real, torch.Generator()
+    )
     p.module.to(device)
     params = {name: q.to(device) for name, q in p.params.items()}
     tensors = [t.to(device) for t in (p.x, p.y, p.lrs)]
     real = (p.real[0].to(device), p.real[1].to(device))
-    found = Unrolled()(p.apply, params, *tensors, classification, real)
+    found = Unrolled()(p.learner, params, *tensors, classification, real, torch.Generator())
     for a, b in zip(found, on_cpu, strict=True):
         assert a.device.type == device
         torch.testing.assert_close(a.cpu(), b, rtol=1e-9, atol=1e-12)

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 
 from sklearn_dd import DatasetDistiller, DistilledData
 from sklearn_dd.engine.hypergradient import Hypergradient, Unrolled
-from sklearn_dd.engine.inner_loop import schedule, unroll
+from sklearn_dd.engine.inner_loop import schedule, train
 from sklearn_dd.engine.priors import draw, xavier_normal
 from sklearn_dd.engine.seeds import Stream
 from sklearn_dd.modules import MLP, ConvNet, LeNet
-from sklearn_dd.student import choose_network, pure_function, weight_prior
+from sklearn_dd.student import choose_network, learner, weight_prior
 
 from .conftest import named, net, tiny, tiny_for_images
 
@@ -35,9 +35,9 @@ class Watched:
     def __init__(self, act=lambda call, hypergradient: hypergradient):
         self.act, self.seen = act, []
 
-    def __call__(self, apply, params, x, y, lrs, objective, real):
+    def __call__(self, learner, params, x, y, lrs, *rest):
         self.seen.append((x.detach().clone(), y.detach().clone(), lrs.detach().clone()))
-        exact = Unrolled()(apply, params, x, y, lrs, objective, real)
+        exact = Unrolled()(learner, params, x, y, lrs, *rest)
         return self.act(len(self.seen) - 1, exact)
 
 
@@ -724,6 +724,14 @@ REPLAYED = {
     "classes of several sizes": (tiny, {"n_per_class": {0: 2, 1: 6, 2: 4}, "n_steps": 2}),
     "soft labels": (tiny, {"n_per_class": 2, "n_steps": 2, "labels": "soft"}),
     "fixed": (tiny, {"init": "fixed", "n_epochs": 20}),
+    "momentum": (tiny, {"student": net().set_params(optimizer__momentum=0.9)}),
+    "Adam": (
+        tiny,
+        {
+            "student": net().set_params(optimizer=torch.optim.Adam, optimizer__betas=(0.8, 0.9)),
+            "distill_lr": 0.01,
+        },
+    ),
     "units of X": (tiny, {"standardize": False, "distill_lr": 1e-3}),
     "images": (tiny_for_images, {"n_per_class": 2, "n_steps": 2}),
     "colours last": (tiny_for_images, {"n_per_class": 2, "n_steps": 2}),
@@ -742,13 +750,13 @@ def test_the_student_ends_with_the_parameters_of_the_engine(table, images, case)
     network = choose_network(distiller.student, distiller.sample_shape_, 3)
     start = distiller.student_.get_params_for("module")["weights"]
     x, y_syn, lrs = distiller.transform().as_tensors()
-    *_, end = unroll(
-        pure_function(network, torch.device("cpu")),
-        {name: p[None] for name, p in start.items()},
+    end, *_ = train(
+        learner(network, torch.device("cpu")),
+        network.optimizer.start(start),
         schedule(x.unbind(), y_syn.unbind(), lrs.flatten().unbind()),
     )
-    assert_same_weights(weights_of(distiller.student_), {n: p[0] for n, p in end.items()})
-    assert not torch.equal(next(iter(start.values())), next(iter(end.values()))[0])
+    assert_same_weights(weights_of(distiller.student_), end)
+    assert not torch.equal(next(iter(start.values())), next(iter(end.values())))
 
 
 def test_the_triple_is_trained_on_as_its_docstring_says(fitted):

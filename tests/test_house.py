@@ -10,6 +10,16 @@ import pytest
 import sklearn_dd
 
 PACKAGE = Path(sklearn_dd.__file__).parent
+STANDARD = {
+    "__future__",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "enum",
+    "itertools",
+    "math",
+    "typing",
+}
 FLOORS = [
     {"modules"},
     {"data"},
@@ -33,8 +43,7 @@ def imports(path: Path, relative: bool) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("engine/*.py")), ids=lambda p: p.name)
 def test_the_engine_knows_torch_alone(path):
-    allowed = {"torch", "__future__", "collections", "enum", "math", "typing"}
-    assert imports(path, relative=False) <= allowed
+    assert imports(path, relative=False) <= {"torch", *STANDARD}
     assert not any(
         isinstance(node, ast.ImportFrom) and node.level > 1
         for node in ast.walk(ast.parse(path.read_text()))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
-from .inner_loop import Apply, Loss, Params, as_leaves, cross_entropy, schedule, train
+from .inner_loop import Learner, schedule, train
 from .objectives import Objective
+from .optimizers import Carry, Cotangent, Params, PullBack, Step, as_leaves
 
 
 class Hypergradient(NamedTuple):
@@ -27,91 +30,151 @@ class Estimator(Protocol):
 
     def __call__(
         self,
-        apply: Apply,
-        params: Params,
+        learner: Learner,
+        params: Params,  # stacked
         x: Tensor,
         y: Tensor,
         lrs: Tensor,
         objective: Objective,
         real: tuple[Tensor, Tensor],
+        generator: torch.Generator,
     ) -> Hypergradient: ...
 
 
 class Unrolled:
-    """Exact reverse mode through all T steps, one segment's graph at a time.
+    """Reverse mode through the T steps of training: exact, or through a random window of them.
 
-    The forward pass keeps no graph, and of θ_0 … θ_T only the parameters at the start of each
-    segment of S steps. The backward pass takes the segments from the last to the first: it builds
-    the graph of one, θ_{t+S} = Φ(θ_t, x̃, ỹ, η), anew and pulls the cotangent v = ∂L/∂θ_{t+S} back
-    through it,
-
-        v ← (∂Φ/∂θ)ᵀ v,   ∂x̃ ← ∂x̃ + (∂Φ/∂x̃)ᵀ v,   ∂ỹ ← ∂ỹ + (∂Φ/∂ỹ)ᵀ v,   ∂η ← (∂Φ/∂η)ᵀ v.
-
-    Memory is T / S copies of θ and the graphs of S steps, not of T. S = 1 rebuilds one step's graph
-    at a time; about √T needs the least of both together, and the last segment is built only once.
+    The steps are recorded from the first to the last, and a cotangent, the derivative of the outer
+    loss for what passes from one step to the next, is pulled back from the last to the first. Where
+    the graphs of all steps fit into ``memory`` they are kept. Else those of the last steps are. Of
+    the earlier ones the forward pass keeps no graph, but θ at the start of each segment, and the
+    backward pass records one segment at a time anew: with no memory for graphs, about √T copies of
+    θ and √T graphs are held. The gradient is the same.
 
     Parameters
     ----------
-    segment : int or None
-        S; ``None`` takes √T.
+    window : int or None
+        Train for a random number of steps, from ``window`` to T, and differentiate through the last
+        ``window`` of them only (Feng, Ramasinghe and Vidal 2024, RaT-BPTT). ``None`` differentiates
+        through all T.
+    memory : int
+        Bytes that graphs may take to save time.
     micro_batch : int or None
         The outer pass goes over slices of so many real samples, so that its graph stays small.
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
-    loss : callable
-        The inner loss ℓ. The students of a distiller train with the default, cross-entropy.
+    segment : int or None
+        Steps that are recorded at one time, in place of a choice by ``memory``.
     """
 
     def __init__(
         self,
-        segment: int | None = None,
+        window: int | None = None,
+        *,
+        memory: int = 1 << 30,
         micro_batch: int | None = None,
-        loss: Loss = cross_entropy,
+        segment: int | None = None,
     ) -> None:
-        self.segment, self.micro_batch, self.loss = segment, micro_batch, loss
+        self.window, self.memory = window, memory
+        self.micro_batch, self.segment = micro_batch, segment
 
     def __call__(
         self,
-        apply: Apply,
-        params: Params,
+        learner: Learner,
+        params: Params,  # stacked
         x: Tensor,  # (n_steps, batch, *sample_shape)
         y: Tensor,  # (n_steps, batch, n_classes)
         lrs: Tensor,  # (n_epochs, n_steps)
         objective: Objective,
         real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
+        generator: torch.Generator,
     ) -> Hypergradient:
-        xs, ys, etas = (_leaves(tensor) for tensor in (x, y, lrs.flatten()))
-        steps = schedule(xs, ys, etas)
-        size = self.segment or math.isqrt(len(steps) - 1) + 1
-        segments = [steps[i : i + size] for i in range(0, len(steps), size)]
+        x, y, lrs = x.detach(), y.detach(), lrs.detach()
+        steps = schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
+        first = 0
+        if self.window is not None and self.window < len(steps):
+            n_warm = len(steps) - self.window
+            first = int(torch.randint(n_warm + 1, (), generator=generator))
+            steps = steps[: first + self.window]
+        total = Hypergradient(*(torch.zeros_like(t) for t in (lrs.sum(), x, y, lrs)))
+        groups = learner.groups(params)
+        for group in groups:
+            carry = train(learner, learner.optimizer.start(group), steps[:first])
+            self._add(total, learner, carry, steps, first, objective, real)
+        return Hypergradient(*(part / len(groups) for part in total))
 
-        checkpoints = [params]
-        for segment in segments[:-1]:
-            checkpoints.append(train(apply, checkpoints[-1], segment, loss=self.loss))
-        loss, cotangent = x.new_empty(()), list[Tensor]()
-        for segment in reversed(segments):
-            leaves = as_leaves(checkpoints.pop())
-            last = train(apply, leaves, segment, loss=self.loss, create_graph=True)
+    def _add(
+        self,
+        total: Hypergradient,
+        learner: Learner,
+        carry: Carry,
+        steps: list[Step],
+        first: int,
+        objective: Objective,
+        real: tuple[Tensor, Tensor],
+    ) -> None:
+        """Add loss and gradients of one group of nets, which stand before step ``first``."""
+        size, n_kept = self._plan(learner, carry, steps[first:])
+        kept = max(first, len(steps) - n_kept)
+        starts = [*range(first, kept, size), kept]
+        checkpoints = [carry]
+        for start, end in pairwise(starts):
+            checkpoints.append(train(learner, checkpoints[-1], steps[start:end]))
+        cotangent: Cotangent = []
+        dlrs = total.lrs.view(-1)
+        for start, end in reversed([*pairwise([*starts, len(steps)])]):
+            last, tape = record(learner, checkpoints.pop(), steps[start:end])
             if not cotangent:  # θ_T is reached
-                loss, cotangent = outer_gradient(
-                    apply, last, objective, *real, micro_batch=self.micro_batch
+                loss, slope = outer_gradient(
+                    learner, last[0], objective, *real, micro_batch=self.micro_batch
                 )
-            torch.autograd.backward(list(last.values()), cotangent)
-            cotangent = _gradients(leaves.values())
-        dx, dy, detas = (torch.stack(_gradients(group)) for group in (xs, ys, etas))
-        return Hypergradient(loss, dx, dy, detas.view(lrs.shape))
+                total.loss.add_(loss)
+                state = [torch.zeros_like(p) for part in last[1:] for p in part.values()]
+                cotangent = [*slope, *state]
+            with learner.surroundings():
+                for t in reversed(range(start, end)):
+                    cotangent, dx, dy, dlr = tape.pop()(cotangent)
+                    k = t % len(total.x)
+                    for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
+                        if part is not None:
+                            sink.add_(part)
+
+    def _plan(self, learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[int, int]:
+        """How many steps to record at one time, and how many at the end."""
+        if self.segment is not None:
+            return self.segment, self.segment
+        graph = graph_bytes(learner, carry, steps[0])
+        checkpoint = sum(p.nbytes for part in carry for p in part.values())
+        # The S for which len(steps) / S checkpoints and S graphs need the least.
+        size = max(1, round(math.sqrt(len(steps) * checkpoint / graph)))
+        return size, max(size, self.memory // graph)
 
 
-def _leaves(stacked: Tensor) -> list[Tensor]:
-    """The slices of a tensor along its first dimension, as tensors to differentiate for."""
-    return [part.requires_grad_() for part in stacked.detach().unbind()]
+def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry, list[PullBack]]:
+    """Train, and keep how a cotangent goes back through each step."""
+    tape = []
+    with learner.surroundings():
+        for step in steps:
+            carry, pull_back = learner.optimizer.record(learner.objective, carry, step)
+            tape.append(pull_back)
+    return carry, tape
 
 
-def _gradients(leaves: Iterable[Tensor]) -> list[Tensor]:
-    return [torch.zeros_like(p) if p.grad is None else p.grad for p in leaves]
+def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:
+    """Bytes that the graph of one step holds."""
+    held: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        _, tape = record(learner, carry, [step])
+    return sum(held.values()) if tape else 0
 
 
 def outer_gradient(
-    apply: Apply,
+    learner: Learner,
     params: Params,
     objective: Objective,
     x: Tensor,  # (n, *sample_shape)
@@ -119,15 +182,16 @@ def outer_gradient(
     *,
     micro_batch: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outer loss at θ_T, mean over the initialisations, and its gradient for θ_T."""
+    """The outer loss at θ_T, mean over stacked nets, and its gradient for θ_T."""
     leaves = as_leaves(params)
     total = x.new_zeros(())
     gradient = [torch.zeros_like(p) for p in leaves.values()]
     size = micro_batch or len(x)
     for x_part, y_part in zip(x.split(size), y.split(size), strict=True):
         with torch.enable_grad():
-            logits = apply(leaves, x_part)
-            loss = torch.stack([objective(of_one, y_part) for of_one in logits]).mean()
+            logits = learner.apply(leaves, x_part)
+            nets = logits if logits.ndim > 2 else logits[None]
+            loss = torch.stack([objective(of_one, y_part) for of_one in nets]).mean()
         share = len(x_part) / len(x)
         part = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         for g, d in zip(gradient, part, strict=True):

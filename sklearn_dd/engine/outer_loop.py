@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .distilled_set import DistilledSet
 from .hypergradient import Estimator
-from .inner_loop import Apply
+from .inner_loop import Learner
 from .objectives import Objective
 from .priors import Prior, draw
 from .seeds import Stream, generator
@@ -37,7 +37,7 @@ def cosine(i: int, n: int) -> float:
 def outer_loop(
     distilled: DistilledSet,
     estimator: Estimator,
-    apply: Apply,
+    learner: Learner,
     prior: Prior,
     sample: Sampler,
     objective: Objective,
@@ -68,13 +68,14 @@ def outer_loop(
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * cosine(i, max_iter)
         estimate = estimator(
-            apply,
+            learner,
             draw(prior, n_inits, seed, Stream.INIT, i, device=device),
             distilled.x,
             distilled.y,
             distilled.lrs,
             objective,
             sample(generator(seed, Stream.BATCH, i)),
+            generator(seed, Stream.WINDOW, i),
         )
         distilled.pull_back(estimate.x, estimate.y, estimate.lrs)
         norm = float(torch.nn.utils.clip_grad_norm_(distilled.free, max_norm))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from .inner_loop import Params
+from .optimizers import Params
 from .seeds import Drawing, generator
 
 Weights = dict[str, Tensor]

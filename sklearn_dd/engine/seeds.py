@@ -19,6 +19,7 @@ class Stream(IntEnum):
     STUDENT = 5
     FIXED = 6
     START = 7
+    WINDOW = 8
 
 
 _MASK = (1 << 64) - 1

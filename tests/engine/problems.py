@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from sklearn_dd.engine.inner_loop import Apply, Params, apply_together
+from sklearn_dd.engine.inner_loop import Learner, pure
 from sklearn_dd.engine.objectives import Objective
+from sklearn_dd.engine.optimizers import Adam, Momentum, Params
 
 
 class Problem:
@@ -26,6 +27,7 @@ class Problem:
         batch: int = 4,
         n_real: int = 7,
         lr: float = 0.3,
+        spread: float = 0.3,
         dtype: torch.dtype = torch.float64,
     ) -> None:
         g = torch.Generator().manual_seed(0)
@@ -34,9 +36,9 @@ class Problem:
             return torch.randn(*shape, generator=g, dtype=dtype)
 
         self.module = module.to(dtype)
-        self.apply = apply_together(self.module)
+        self.learner = Learner(pure(self.module))
         self.params: Params = {
-            name: p.detach() + 0.3 * randn(n_inits, *p.shape)
+            name: p.detach() + spread * randn(n_inits, *p.shape)
             for name, p in module.named_parameters()
         }
         self.x = randn(n_steps, batch, *sample_shape)
@@ -68,42 +70,53 @@ def convnet() -> Problem:
 PROBLEMS = [mlp, mlp_of_three_inits, convnet]
 
 
-def naive_loss(
-    module: nn.Module,
-    params: Params,
-    x: Tensor,
-    y: Tensor,
-    lrs: Tensor,
+def naive_hypergradient(
+    p: Problem,
     objective: Objective,
-    real: tuple[Tensor, Tensor],
-) -> Tensor:
-    """The outer loss, mean over the inits, as one graph that keeps every step."""
-    n_inits = len(next(iter(params.values())))
+    optimizer: object = None,
+    *,
+    first: int = 0,
+    end: int | None = None,
+) -> tuple[Tensor, ...]:
+    """The outer loss, mean over the inits, and its gradients for x̃, ỹ and η.
+
+    One graph keeps every step from ``first`` to ``end``; the steps before leave none.
+    """
+    leaves = [tensor.detach().requires_grad_() for tensor in (p.x, p.y, p.lrs)]
+    x, y, lrs = leaves
+    n_inits = len(next(iter(p.params.values())))
     losses = []
     for i in range(n_inits):
-        theta = {name: p[i].detach().requires_grad_() for name, p in params.items()}
-        for t, lr in enumerate(lrs.flatten()):
-            logits = functional_call(module, theta, (x[t % len(x)],))
+        theta = {name: q[i].detach().requires_grad_() for name, q in p.params.items()}
+        memory = [{name: torch.zeros_like(q) for name, q in theta.items()} for _ in range(2)]
+        for t, lr in enumerate(lrs.flatten()[:end]):
+            logits = functional_call(p.module, theta, (x[t % len(x)],))
             loss = -(y[t % len(x)] * F.log_softmax(logits, -1)).sum(1).mean()
             gradient = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-            theta = {name: p - lr * g for (name, p), g in zip(theta.items(), gradient, strict=True)}
-        losses.append(objective(functional_call(module, theta, (real[0],)), real[1]))
-    return torch.stack(losses).mean()
+            for (name, q), g in zip(theta.items(), gradient, strict=True):
+                theta[name] = q - lr * naive_direction(optimizer, memory, name, g, t)
+            if t < first:
+                theta = {name: q.detach().requires_grad_() for name, q in theta.items()}
+                memory = [{name: m.detach() for name, m in part.items()} for part in memory]
+        losses.append(objective(functional_call(p.module, theta, (p.real[0],)), p.real[1]))
+    mean = torch.stack(losses).mean()
+    return mean.detach(), *torch.autograd.grad(mean, leaves)
 
 
-def naive_hypergradient(
-    module: nn.Module,
-    params: Params,
-    x: Tensor,
-    y: Tensor,
-    lrs: Tensor,
-    objective: Objective,
-    real: tuple[Tensor, Tensor],
-) -> tuple[Tensor, ...]:
-    """The outer loss and its gradients for x̃, ỹ and η, through the whole graph."""
-    leaves = [tensor.detach().requires_grad_() for tensor in (x, y, lrs)]
-    loss = naive_loss(module, params, *leaves, objective, real)
-    return loss.detach(), *torch.autograd.grad(loss, leaves)
+def naive_direction(
+    optimizer: object, memory: list[dict[str, Tensor]], name: str, g: Tensor, t: int
+) -> Tensor:
+    """What a step follows instead of the gradient; notes in ``memory`` what it has to."""
+    if isinstance(optimizer, Momentum):
+        memory[0][name] = optimizer.momentum * memory[0][name] + g
+        return memory[0][name]
+    if isinstance(optimizer, Adam):
+        b1, b2 = optimizer.betas
+        memory[0][name] = b1 * memory[0][name] + (1 - b1) * g
+        memory[1][name] = b2 * memory[1][name] + (1 - b2) * g**2
+        m, v = memory[0][name] / (1 - b1 ** (t + 1)), memory[1][name] / (1 - b2 ** (t + 1))
+        return m / (v + optimizer.eps**2).sqrt()
+    return g
 
 
-__all__ = ["PROBLEMS", "Apply", "Problem", "naive_hypergradient", "naive_loss"]
+__all__ = ["PROBLEMS", "Problem", "naive_hypergradient"]

@@ -13,19 +13,25 @@ import torch
 from torch import nn
 
 from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import apply_together, schedule, unroll
+from sklearn_dd.engine.inner_loop import Learner, pure, schedule, train
 
 D = 4
 THETA = torch.tensor([[1.0, -2.0, 0.5, 3.0]], dtype=torch.float64)
-APPLY = apply_together(nn.Linear(D, 1, bias=False, dtype=torch.float64))
 
 
 def squared_loss(outputs, y):
-    return ((outputs - y) ** 2).sum() / (2 * outputs.shape[1])
+    return ((outputs - y) ** 2).sum() / (2 * outputs.shape[-2])
+
+
+LEARNER = Learner(pure(nn.Linear(D, 1, bias=False, dtype=torch.float64)), loss=squared_loss)
 
 
 def mean_squared_error(outputs, y):
     return ((outputs - y) ** 2).mean()
+
+
+def estimator(params, x, y, lrs, real):
+    return Unrolled()(LEARNER, params, x, y, lrs, mean_squared_error, real, torch.Generator())
 
 
 def inits(n, seed):
@@ -34,7 +40,7 @@ def inits(n, seed):
 
 
 def error(params, x, y, lrs):
-    *_, last = unroll(APPLY, params, schedule(x, y, lrs.flatten()), loss=squared_loss)
+    (last,) = train(LEARNER, (params,), schedule(x, y, lrs.flatten()))
     return float(((last["weight"] - THETA) ** 2).sum((1, 2)).mean())
 
 
@@ -47,9 +53,8 @@ def learn(n_samples):
     real = torch.eye(D, dtype=torch.float64)  # isotropic: the error in θ is the error in f
     optimizer = torch.optim.Adam([x, y, lrs], lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 800)
-    estimator = Unrolled(loss=squared_loss)
     for i in range(800):
-        estimate = estimator(APPLY, inits(8, i), x, y, lrs, mean_squared_error, (real, THETA.T))
+        estimate = estimator(inits(8, i), x, y, lrs, (real, THETA.T))
         x.grad, y.grad, lrs.grad = estimate.x, estimate.y, estimate.lrs
         optimizer.step()
         schedule.step()
@@ -73,5 +78,5 @@ def test_the_closed_form_solution_is_a_stationary_point():
     y = x @ THETA.T
     real = (torch.randn(9, D, dtype=torch.float64), torch.zeros(9, 1, dtype=torch.float64))
     real = (real[0], real[0] @ THETA.T)
-    estimate = Unrolled(loss=squared_loss)(APPLY, inits(3, 0), x, y, lr, mean_squared_error, real)
+    estimate = estimator(inits(3, 0), x, y, lr, real)
     assert all(tensor.abs().max() < 1e-12 for tensor in estimate)

@@ -23,7 +23,7 @@ def run(estimator=None, max_iter=30, lr=0.05, **changed):
     start = distilled.snapshot()
     weights = {name: q[0] for name, q in p.params.items()}
     iterations = outer_loop(
-        distilled, estimator or Unrolled(), p.apply, priors.fixed(weights), lambda g: p.real,
+        distilled, estimator or Unrolled(), p.learner, priors.fixed(weights), lambda g: p.real,
         classification, max_iter=max_iter, lr=lr, step_size_lr=lr / 5, n_inits=1, seed=0, **changed,
     )  # fmt: skip
     return distilled, start, iterations
@@ -35,9 +35,9 @@ class Sick:
     def __init__(self, bad):
         self.bad, self.calls, self.seen = bad, 0, []
 
-    def __call__(self, apply, params, x, y, lrs, objective, real):
+    def __call__(self, learner, params, x, *rest):
         self.seen.append(x.detach().clone())
-        estimate = Unrolled()(apply, params, x, y, lrs, objective, real)
+        estimate = Unrolled()(learner, params, x, *rest)
         self.calls += 1
         if self.calls - 1 in self.bad:
             estimate.x[0, 0, 0] = math.nan
@@ -86,7 +86,7 @@ def test_an_inner_loop_that_diverges_is_sick():
     wild = DistilledSet(p.x, p.y, torch.full_like(p.lrs, 1e300))
     weights = {name: q[0] for name, q in p.params.items()}
     *_, last = outer_loop(
-        wild, Unrolled(), p.apply, priors.fixed(weights), lambda g: p.real, classification,
+        wild, Unrolled(), p.learner, priors.fixed(weights), lambda g: p.real, classification,
         max_iter=9, lr=0.1, step_size_lr=0.1, n_inits=1, seed=0,
     )  # fmt: skip
     assert last.undone == 5
