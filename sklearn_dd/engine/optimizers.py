@@ -55,7 +55,7 @@ class Optimizer(Protocol):
         ...
 
     def step(self, objective: Objective, carry: Carry, step: Step) -> Carry:
-        """The carry after one step; no graph."""
+        """The carry after one step; no graph. It may overwrite its argument."""
         ...
 
     def record(self, objective: Objective, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
@@ -76,9 +76,14 @@ class SGD:
         return ({name: p - lr * gradient[name] for name, p in carry[0].items()},)
 
     def step(self, objective: Objective, carry: Carry, step: Step) -> Carry:
-        """One step."""
-        params = as_leaves(carry[0])
-        return (_descend(params, _gradient(objective, params, step)),)
+        """One step, in place: a small net's parameters then stay in the cache."""
+        gradient = _gradient(objective, as_leaves(carry[0]), step)
+        return (
+            {
+                name: p if g is None else p.sub_(g)
+                for (name, p), g in zip(carry[0].items(), gradient, strict=True)
+            },
+        )
 
     def record(self, objective: Objective, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """One step, and v ↦ v − (∂ η∇ℓ/∂θ)ᵀ v with the like for x̃, ỹ and η."""
