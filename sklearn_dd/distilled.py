@@ -154,12 +154,15 @@ class DistilledData(_Triple):
             )
         recipe = self.recipe
         network = recipe.network(student)
-        made_for = recipe.description.get("student"), recipe.description.get("student_arguments")
-        chosen = network.name, describe(network.arguments)
+        of = recipe.description.get
+        made_for = of("student"), of("student_arguments"), of("student_optimizer")
+        chosen = network.name, describe(network.arguments), repr(network.optimizer)
         if student is None and recipe.description and made_for != chosen:
             warnings.warn(
-                f"The data were distilled for {made_for[0]} {made_for[1]}, and {network.name} "
-                f"{chosen[1]} was chosen by the shape of a sample. Pass the same student.",
+                f"The data were distilled for {made_for[0]} {made_for[1]} with {made_for[2]}, and "
+                f"{network.name} "
+                f"{chosen[1]} with {chosen[2]} was chosen by the shape of a sample. Pass the same "
+                "student.",
                 stacklevel=2,
             )
         seed = int(check_random_state(random_state).randint(2**31))

@@ -23,8 +23,7 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state, check_scalar, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import Monitor, Progress
 from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
@@ -38,9 +37,9 @@ from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, steps_of, train_and_score
 from .start import starting_samples
 from .student import Network, choose_network, learner, weight_prior
+from .validation import class_indices, hold_out, new_samples, samples_per_step, training_set
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
-_MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
 _STEP_SIZE_RATE = 0.2  # of outer_lr: step sizes that move as fast as the samples diverge
 _BATCH = 512  # samples that are predicted at one time
 _SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
@@ -77,8 +76,9 @@ class DatasetDistiller(
         The network that learns from the distilled data. ``None`` takes an ``MLP`` for flat samples,
         a ``LeNet`` for images of 28 × 28 or 32 × 32 pixels and a ``ConvNet`` for others. A class is
         built with ``sample_shape`` and ``n_classes`` if its constructor names them; it returns
-        logits. Of an unfitted skorch net the module and its ``module__*`` parameters are used,
-        which makes ``student__module__width`` a parameter to search.
+        logits. Of an unfitted skorch net the module, its optimiser (SGD, with momentum or without,
+        or Adam) and their parameters are used, which makes ``student__module__width`` a parameter
+        to search.
     init : {"random", "fixed"}, callable or list, default="random"
         The weights that students start from. ``"random"``: what the module's constructor draws,
         anew for each student. ``"fixed"``: one such draw, known and kept; far fewer samples and
@@ -90,7 +90,7 @@ class DatasetDistiller(
         ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
     method : "unrolled" or callable, default="unrolled"
         How the gradient is computed: exact reverse mode through all steps, or an object such as
-        ``sklearn_dd.engine.hypergradient.Unrolled(segment=1)``.
+        ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``.
     labels : {"hard", "soft"}, default="hard"
         Whether the labels stay class labels or are learned as class probabilities.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
@@ -288,8 +288,8 @@ class DatasetDistiller(
         warm = self.warm_start and hasattr(self, "X_syn_")
         previous = self._distilled_data() if warm else None
         device = resolve_device(self.device)
-        X, y, classes, input_shape = self._validate_training_set(X, y)
-        counts = self._samples_per_step(classes)
+        X, y, classes, input_shape = training_set(self, X, y)
+        counts = samples_per_step(self.n_per_class, self.n_steps, classes)
         seed = int(check_random_state(self.random_state).randint(2**31))
         if previous is not None:
             seed = self.seed_  # so that a fixed net and the held-out part stay the same
@@ -307,7 +307,7 @@ class DatasetDistiller(
 
         real, held_out = (
             RealData(X, y, rows, standardize, self.batch_size, device)
-            for rows in _split(y, self.validation_fraction, seed)
+            for rows in hold_out(y, self.validation_fraction, seed)
         )
         distilled = self._start(X, y, real.rows, counts, recipe, previous, seed).to(device)
         nets = draw(prior, 1 if known else _HELD_OUT_INITS, seed, Stream.HELD_OUT, device=device)
@@ -374,68 +374,6 @@ class DatasetDistiller(
         size = max(1, _MICRO_BATCH // math.prod(sample_shape))
         return Unrolled(micro_batch=size if cut else None)
 
-    def _validate_X(self, X: Any, **options: Any) -> tuple[Any, tuple[int, ...]]:
-        """Flat, checked samples and the shape in which one was given."""
-        if isinstance(X, torch.Tensor):
-            X = X.detach().cpu().numpy()
-        if not hasattr(X, "columns") and np.asarray(X).ndim > 2:
-            X = np.asarray(X)
-            input_shape, X = X.shape[1:], X.reshape(len(X), math.prod(X.shape[1:]))
-            checked = validate_data(self, X, **options)
-            if not options.get("reset", True):
-                self._check_layout(input_shape)
-            return checked, input_shape
-        checked = validate_data(self, X, **options)
-        flat = checked[0] if isinstance(checked, tuple) else checked
-        return checked, flat.shape[1:]
-
-    def _check_layout(self, input_shape: tuple[int, ...]) -> None:
-        """Refuse images whose axes are in another order than those of fit."""
-        expected = self.recipe_.standardize.input_shape
-        if len(expected) > 1 and input_shape != expected:
-            raise ValueError(
-                f"X has samples of shape {input_shape}, but DatasetDistiller is expecting "
-                f"{expected}, as fit was given. Move its axes, or flatten it in that order."
-            )
-
-    def _validate_training_set(self, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
-        """Flat samples, class indices, classes and the shape in which a sample was given."""
-        if isinstance(y, torch.Tensor):
-            y = y.detach().cpu().numpy()
-        (X, y), input_shape = self._validate_X(X, y=y, ensure_min_samples=2)
-        check_classification_targets(y)
-        classes, y = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                "y must hold at least 2 classes, but it has only one class, "
-                f"{classes[0]!r}. There is nothing to tell apart: add samples of another."
-            )
-        return X, y, classes, input_shape
-
-    def _samples_per_step(self, classes: Array) -> Array:
-        """How many synthetic samples of each class a mini-batch holds."""
-        wanted = self.n_per_class
-        if isinstance(wanted, Mapping):
-            if set(wanted) != set(classes.tolist()):
-                raise ValueError(
-                    "n_per_class must name each class of y once, "
-                    f"{classes.tolist()}, but names {list(wanted)}."
-                )
-            counts = np.array([wanted[c] for c in classes.tolist()])
-            if not np.issubdtype(counts.dtype, np.integer) or counts.min() < 1:
-                raise ValueError(
-                    f"n_per_class must be an integer of at least 1 for each class, got {wanted}."
-                )
-        else:
-            counts = np.full(len(classes), wanted)
-        if (counts % self.n_steps).any():
-            raise ValueError(
-                f"n_steps={self.n_steps} must divide n_per_class={wanted}, because each of the "
-                "n_steps mini-batches holds the same number of samples of a class. Choose a "
-                "divisor, or another n_per_class."
-            )
-        return counts // self.n_steps
-
     def _start(
         self,
         X: Array,
@@ -487,6 +425,7 @@ class DatasetDistiller(
             "parameters": describe(self.get_params(deep=False)),
             "student": network.name,
             "student_arguments": describe(network.arguments),
+            "student_optimizer": repr(network.optimizer),
             "seed": seed,
             "versions": {name: version(name) for name in packages}
             | {"python": platform.python_version()},
@@ -514,7 +453,7 @@ class DatasetDistiller(
         """
         data = self._distilled_data()
         if X is not None:
-            self._validate_X(X, reset=False)
+            new_samples(self, X)
         config = getattr(self, "_sklearn_output_config", {})
         container = config.get("transform", sklearn.get_config()["transform_output"])
         if container == "default" or data.X.ndim != 2:
@@ -595,7 +534,7 @@ class DatasetDistiller(
             Probabilities, in the order of ``classes_``.
         """
         check_is_fitted(self)
-        X, _ = self._validate_X(X, reset=False)
+        X = new_samples(self, X)
         return np.concatenate(
             [self._probabilities(as_tensor(X[rows])) for rows in gen_batches(len(X), _BATCH)]
         )
@@ -641,8 +580,8 @@ class DatasetDistiller(
             accuracy before the first step and after each.
         """
         data = self._distilled_data()
-        X, _ = self._validate_X(X, reset=False)
-        indices = self._encode(y, len(X))
+        X = new_samples(self, X)
+        indices = class_indices(y, self.classes_, len(X))
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         device = resolve_device(self.device)
         network, recipe = self.recipe_.network(student), self.recipe_
@@ -658,20 +597,6 @@ class DatasetDistiller(
         steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
         return evaluate(learner(network, device), nets, steps, real)
 
-    def _encode(self, y: Any, n_samples: int) -> Array:
-        """Class indices of ``y``."""
-        y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
-        index = {c: i for i, c in enumerate(self.classes_.tolist())}
-        unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
-        if len(y) != n_samples:
-            raise ValueError(f"y must have a label for each sample, {n_samples}, but has {len(y)}.")
-        if unknown:
-            raise ValueError(
-                f"y must hold classes that the fit knows, {self.classes_.tolist()}, but it also "
-                f"has {unknown}."
-            )
-        return np.array([index[c] for c in y.tolist()])
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
@@ -684,17 +609,6 @@ _COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the colum
 def _is_one_net(init: Any) -> bool:
     """Whether all students start from one known net, so that more inits would tell nothing."""
     return init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
-
-
-def _split(y: Array, fraction: float, seed: int) -> tuple[Array, Array]:
-    """Rows to train on and rows held out, the same share of every class."""
-    rng = np.random.default_rng(fold(seed, Stream.HELD_OUT))
-    fraction = min(fraction, _MAX_HELD_OUT / len(y))
-    held_out = np.zeros(len(y), dtype=bool)
-    for c in np.unique(y):
-        rows = rng.permutation(np.flatnonzero(y == c))
-        held_out[rows[: int(fraction * len(rows))]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _to_numpy(distilled: DistilledSet, recipe: Recipe) -> tuple[Array, Array, Array]:

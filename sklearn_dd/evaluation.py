@@ -42,7 +42,8 @@ def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
 
 def steps_of(x: Tensor, y: Tensor, lrs: Tensor) -> list[Step]:
     """The gradient steps that stacked (x, y, lrs) stand for."""
-    return schedule(*(t.detach().unbind() for t in (x, y)), lrs.detach().flatten().unbind())
+    x, y, lrs = (t.detach() for t in (x, y, lrs))
+    return schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
 
 
 def train_and_score(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Tensor:

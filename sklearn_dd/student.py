@@ -9,7 +9,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from .data import Array, Standardize
 from .engine import priors
-from .engine.inner_loop import Learner, pure
+from .engine.inner_loop import Learner, pure, pure_features
 from .engine.optimizers import SGD, Adam, Momentum, Optimizer
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
@@ -182,16 +182,22 @@ def learner(network: Network, device: torch.device) -> Learner:
     """The network as the engine takes it. Dropout is off, as in evaluation."""
     with Drawing(generator(0)):
         module = network().to(device).eval().requires_grad_(False)
-    apply = pure(module)
+    samples = torch.zeros(2, *network.sample_shape, device=device)
+    alone = Learner(
+        pure(module),
+        network.optimizer,
+        at_once=False,
+        features=pure_features(copy.deepcopy(module), samples),
+    )
     if device.type == "cpu" and _convolves(module):
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
-        return Learner(apply, network.optimizer, at_once=False, surroundings=_plain_convolutions)
+        return replace(alone, surroundings=_plain_convolutions)
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
-        apply(twice, torch.zeros(2, *network.sample_shape, device=device))
+        alone.apply(twice, samples)
     except Exception:  # vmap refuses what it cannot batch with errors of many types
-        return Learner(apply, network.optimizer, at_once=False)
-    return Learner(apply, network.optimizer)
+        return alone
+    return replace(alone, at_once=True)
 
 
 def _convolves(module: nn.Module) -> bool:
@@ -201,12 +207,12 @@ def _convolves(module: nn.Module) -> bool:
 @contextmanager
 def _plain_convolutions() -> Iterator[None]:
     """Convolutions without oneDNN, which takes several times as long for few grey images."""
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    onednn: Any = torch.backends.mkldnn
+    before, onednn.enabled = onednn.enabled, False
     try:
         yield
     finally:
-        torch.backends.mkldnn.enabled = before
+        onednn.enabled = before
 
 
 def weight_prior(init: Any, network: Network, seed: int) -> Prior:
@@ -333,7 +339,7 @@ class Replayed(torch.optim.Optimizer):
         return {str(i): getattr(p, what) for i, p in enumerate(parameters)}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step along the gradients that ``closure`` leaves behind."""
         loss = None
         if closure is not None:

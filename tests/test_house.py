@@ -23,7 +23,7 @@ STANDARD = {
 FLOORS = [
     {"modules"},
     {"data"},
-    {"start", "student"},
+    {"start", "student", "validation"},
     {"evaluation", "distilled", "callbacks"},
     {"distiller", "display"},
 ]

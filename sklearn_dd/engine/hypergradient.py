@@ -55,7 +55,7 @@ class Unrolled:
     ----------
     window : int or None
         Train for a random number of steps, from ``window`` to T, and differentiate through the last
-        ``window`` of them only (Feng, Ramasinghe and Vidal 2024, RaT-BPTT). ``None`` differentiates
+        ``window`` of them only (Feng, Vedantam and Kempe 2023, RaT-BPTT). ``None`` differentiates
         through all T.
     memory : int
         Bytes that graphs may take to save time.

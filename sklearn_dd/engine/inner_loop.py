@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .optimizers import SGD, Carry, Optimizer, Params, Step
 
 Apply = Callable[[Params, Tensor], Tensor]
-"""(params, x (batch, *sample_shape)) -> logits (batch, n_classes), stacked if params are."""
+"""(params, x (batch, *sample_shape)) -> logits or features (batch, n), stacked if params are."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs (batch, n_classes), y (batch, n_classes)) -> scalar, summed over stacked nets.
@@ -26,6 +26,10 @@ A sum over nets has each one's own gradient as its derivative: one reverse pass 
 
 def pure(module: nn.Module) -> Apply:
     """``module`` as a function of its parameters, of one net or stacked for several."""
+    return _pure(module, lambda logits: logits)
+
+
+def _pure(module: nn.Module, read: Callable[[Tensor], Tensor]) -> Apply:
     name, p = next(iter(module.named_parameters()))
     ndim = p.ndim
     # Looking for tied weights at each call takes longer than a small net's pass.
@@ -34,7 +38,7 @@ def pure(module: nn.Module) -> Apply:
     )
 
     def alone(params: Params, x: Tensor) -> Tensor:
-        return functional_call(module, params, (x,), tie_weights=tied)
+        return read(functional_call(module, params, (x,), tie_weights=tied))
 
     stacked = vmap(alone, in_dims=(0, None))
 
@@ -42,6 +46,29 @@ def pure(module: nn.Module) -> Apply:
         return stacked(params, x) if params[name].ndim > ndim else alone(params, x)
 
     return apply
+
+
+def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
+    """What the last linear layer of ``module`` is given, as a function of the parameters.
+
+    The layer is found by a run on ``x``: it is the one that returns the module's output. None where
+    there is none.
+    """
+    given: dict[nn.Module, Tensor] = {}
+    returned: dict[nn.Module, Tensor] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        given[layer], returned[layer] = inputs[0], output
+
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_hook(note) for layer in linear]
+    with torch.no_grad():
+        output = module(x)
+    last = next((layer for layer in linear if returned.get(layer) is output), None)
+    for layer, hook in zip(linear, hooks, strict=True):
+        if layer is not last:
+            hook.remove()
+    return last and _pure(module, lambda _: given.pop(last).flatten(1))
 
 
 def cross_entropy(
@@ -68,6 +95,9 @@ class Learner:
         Whether several nets go through ``apply`` stacked, in one pass; else one after the other.
     surroundings : callable
         Makes the context manager that inner steps run under, such as a choice of kernels.
+    features : callable or None
+        The input of the network's last linear layer, as a function of its parameters; None where
+        it does not end in one.
     """
 
     apply: Apply
@@ -75,6 +105,7 @@ class Learner:
     loss: Loss = cross_entropy
     at_once: bool = True
     surroundings: Callable[[], AbstractContextManager[object]] = nullcontext
+    features: Apply | None = None
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked nets as they go through ``apply``: all of them, or each of them alone."""

@@ -1,10 +1,10 @@
-"""Accuracy of distilled sets beside real samples, as the table docs/accuracy.rst.
+"""Accuracy of distilled sets beside real samples, as the tables in docs/measured.
 
-    python tests/benchmarks/accuracy.py [digits] [MNIST]
+    python tests/benchmarks/accuracy.py [digits] [breast_cancer] [wine] [MNIST]
 
-Digits come with scikit-learn. MNIST comes from the folder that SKLEARN_DD_DATA names, from
-../shared/data, or from OpenML. Nothing is chosen on test data: every row is one run of the
-distiller with the parameters it names, and the test part is scored once at its end.
+Digits, breast cancer and wine come with scikit-learn. MNIST comes from the folder that
+SKLEARN_DD_DATA names, from ../shared/data, or from OpenML. Nothing is chosen on test data: every
+row is one configuration, fitted once for each seed, and scored once on the test part of that seed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean, median, pstdev
+from typing import NamedTuple
 
 import numpy as np
 import sklearn
 import torch
-from sklearn.datasets import fetch_openml, load_digits
+from sklearn.cluster import KMeans
+from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -29,132 +32,199 @@ from sklearn_dd.data import Standardize, student_shape
 from sklearn_dd.modules import MLP, LeNet
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED = 0
-
-Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-Row = tuple[str, str, str, str, str]
+DRAWS, INITS = 4, 20  # of real samples, and of students, for each seed
 
 
-def digits() -> Split:
-    """X, X_test, y, y_test: 30 % held out, flat samples."""
-    X, y = load_digits(return_X_y=True)
-    return train_test_split(X, y, test_size=0.3, random_state=SEED, stratify=y)
+class Split(NamedTuple):
+    X: np.ndarray
+    X_test: np.ndarray
+    y: np.ndarray
+    y_test: np.ndarray
 
 
-def mnist() -> Split:
+def bundled(load: Callable) -> Callable[[int], Split]:
+    """30 % held out, another part for each seed."""
+
+    def split(seed: int) -> Split:
+        X, y = load(return_X_y=True)
+        return Split(*train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y))
+
+    return split
+
+
+def mnist(_: int) -> Split:
     """The standard split, (n, 28, 28) uint8."""
     file = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data")) / "mnist.npz"
     if file.exists():
         with np.load(file) as f:
-            return f["x_train"], f["x_test"], f["y_train"], f["y_test"]
+            return Split(f["x_train"], f["x_test"], f["y_train"], f["y_test"])
     X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False)
     X, y = X.reshape(-1, 28, 28).astype(np.uint8), y.astype(int)
-    return X[:60000], X[60000:], y[:60000], y[60000:]
+    return Split(X[:60000], X[60000:], y[:60000], y[60000:])
 
 
-def baselines(name: str, module: type[nn.Module], sizes: list[int], load: Callable[[], Split]):
-    """Nets that Adam trained on random real samples until they are learned, a row for each size.
+class Data(NamedTuple):
+    """What is measured on one data set."""
 
-    Units and layout are the distiller's, so that only the samples differ.
+    split: Callable[[int], Split]
+    student: type[nn.Module]
+    seeds: range
+    real: list[int]  # samples of each class that baselines are trained on
+    kmeans: list[int]
+    distilled: list[dict]  # parameters of the distiller
+    threads: int = 1  # a small net gains nothing from more
+
+
+SIZES = [{"n_per_class": 1}, {"n_per_class": 5}]
+DATA = {
+    "digits": Data(
+        bundled(load_digits), MLP, range(5), [1, 10, 100], [1, 10],
+        [{"init": "fixed"}, {"n_per_class": 1}, {"n_per_class": 10}],
+    ),
+    "breast_cancer": Data(bundled(load_breast_cancer), MLP, range(5), [1, 5], [1, 5], SIZES),
+    "wine": Data(bundled(load_wine), MLP, range(5), [1, 5], [1, 5], SIZES),
+    # Chosen on 10,000 held-out training images.
+    "MNIST": Data(
+        mnist, LeNet, range(1), [1, 10], [1, 10],
+        [
+            {
+                "init": "fixed", "student": LeNet, "labels": "soft", "n_epochs": 3,
+                "data_init": "noise", "max_iter": 6000,
+            }
+        ],
+        os.cpu_count() or 1,
+    ),
+}  # fmt: skip
+
+
+def random_rows(X: np.ndarray, y: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    members = [np.flatnonzero(y == c) for c in np.unique(y)]
+    return np.concatenate([rng.choice(m, min(n, len(m)), replace=False) for m in members])
+
+
+def centres(X: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """k-means centres of each class, of 2,000 samples at most."""
+    rows = random_rows(X, y, 2000, np.random.default_rng(seed))
+    flat, labels = X[rows].reshape(len(rows), -1), y[rows]
+    found = [KMeans(n, n_init=1, random_state=seed).fit(flat[labels == c]) for c in np.unique(y)]
+    z = np.concatenate([kmeans.cluster_centers_ for kmeans in found])
+    return z.reshape(-1, *X.shape[1:]).astype(np.float32), np.repeat(np.unique(y), n)
+
+
+class Real:
+    """Nets that Adam trains on real samples, or on their centres, until these are learned.
+
+    Units, layout and network are the distiller's, so that only the samples differ.
     """
-    X, X_test, y, y_test = load()
-    shape = student_shape(X.shape[1:], None)
-    standardize = Standardize.fit(X.reshape(len(X), -1), X.shape[1:], shape)
-    z, z_test = (np.concatenate([c.numpy() for c in standardize.chunks(a)]) for a in (X, X_test))
 
-    def score(n_per_class: int, seed: int) -> float:
-        rng = np.random.default_rng(seed)
-        members = [np.flatnonzero(y == c) for c in np.unique(y)]
-        rows = np.concatenate([rng.choice(m, n_per_class, replace=False) for m in members])
-        torch.manual_seed(seed)
+    def __init__(self, data: Data, seed: int) -> None:
+        self.seed, self.student = seed, data.student
+        X, X_test, self.y, self.y_test = data.split(seed)
+        self.shape = student_shape(X.shape[1:], None)
+        standardize = Standardize.fit(X.reshape(len(X), -1), X.shape[1:], self.shape)
+        self.z, self.z_test = (
+            np.concatenate([c.numpy() for c in standardize.chunks(a)]) for a in (X, X_test)
+        )
+
+    def random(self, n: int) -> list[float]:
+        """Accuracy over draws of ``n`` samples of each class."""
+        scores = []
+        for i in range(DRAWS):
+            rows = random_rows(self.z, self.y, n, np.random.default_rng([self.seed, i]))
+            scores.append(self.score(self.z[rows], self.y[rows], i))
+        return scores
+
+    def kmeans(self, n: int) -> list[float]:
+        """Accuracy over nets on the same ``n`` centres of each class."""
+        z, y = centres(self.z, self.y, n, self.seed)
+        return [self.score(z, y, i) for i in range(DRAWS)]
+
+    def score(self, z: np.ndarray, y: np.ndarray, init: int) -> float:
+        torch.manual_seed(1000 * self.seed + init)
         net = NeuralNetClassifier(
-            module,
-            module__sample_shape=shape,
-            module__n_classes=len(members),
+            self.student,
+            module__sample_shape=self.shape,
+            module__n_classes=len(np.unique(self.y)),
             criterion=nn.CrossEntropyLoss,
             optimizer=torch.optim.Adam,
             lr=3e-3,
-            batch_size=min(len(rows), 128),
+            batch_size=min(len(z), 128),
             max_epochs=200,
             iterator_valid__batch_size=1024,
             train_split=None,
             verbose=0,
         )
-        return net.fit(z[rows], y[rows].astype(np.int64)).score(z_test, y_test)
-
-    for n in sizes:
-        scores = [score(n, seed) for seed in range(20)]
-        yield name, f"{n} real", f"{np.mean(scores):.3f} ± {np.std(scores):.3f}", "20 draws", ""
+        return net.fit(z, y.astype(np.int64)).score(self.z_test, self.y_test)
 
 
-def distilled(name: str, load: Callable[[], Split], **parameters: object) -> Iterator[Row]:
-    X, X_test, y, y_test = load()
+def distil(data: Data, seed: int, parameters: dict) -> tuple[list[float], float]:
+    """Test accuracy of fresh students, and the seconds of the fit."""
+    X, X_test, y, y_test = data.split(seed)
     start = time.perf_counter()
-    distiller = DatasetDistiller(random_state=SEED, verbose=1, **parameters).fit(X, y)
+    distiller = DatasetDistiller(random_state=seed, **parameters).fit(X, y)
     seconds = time.perf_counter() - start
-    result = distiller.evaluate(X_test, y_test, n_inits=20)
-    named = ", ".join(f"{k}={getattr(v, '__name__', repr(v))}" for k, v in parameters.items())
-    score = f"{result.mean:.3f}"
-    inits = "one known net"
-    if len(result.scores) > 1:
-        score, inits = f"{score} ± {result.std:.3f}", f"{len(result.scores)} fresh inits"
-    yield name, f"distilled: ``{named}``", score, inits, f"{seconds:.0f} s"
+    return list(distiller.evaluate(X_test, y_test, n_inits=INITS).scores), seconds
 
 
-def digits_rows() -> Iterator[Row]:
-    torch.set_num_threads(1)  # so small a net gains nothing from more
-    yield from baselines("digits", MLP, [1, 10, 100], digits)
-    yield from distilled("digits", digits, n_per_class=1, init="fixed")
-    yield from distilled("digits", digits, n_per_class=1, init="random")
-    yield from distilled("digits", digits, n_per_class=10, init="random")
+def row(trained_on: str, by_seed: list[list[float]], what: str, fit: str = "") -> list[str]:
+    """Mean over all, deviation within and between seeds."""
+    means = [fmean(scores) for scores in by_seed]
+    within = fmean(pstdev(scores) for scores in by_seed)
+    spread = [f"± {within:.3f}" if len(by_seed[0]) > 1 else ""]
+    spread += [f"± {pstdev(means):.3f}"] if len(means) > 1 else [""]
+    over = f"{len(by_seed[0])} {what}" if len(by_seed[0]) > 1 else "one known net"
+    return [trained_on, f"{fmean(means):.3f}", *spread, f"{min(means):.3f}", over, fit]
 
 
-def mnist_rows() -> Iterator[Row]:
-    torch.set_num_threads(os.cpu_count() or 1)
-    yield from baselines("MNIST", LeNet, [1, 10], mnist)
-    yield from distilled("MNIST", mnist, n_per_class=1, init="fixed", **MNIST_FIXED)
+def rows(data: Data) -> Iterator[list[str]]:
+    torch.set_num_threads(data.threads)
+    real = [Real(data, seed) for seed in data.seeds]
+    for n in data.real:
+        yield row(f"{n} real", [r.random(n) for r in real], "draws")
+    for n in data.kmeans:
+        yield row(f"{n} k-means centres", [r.kmeans(n) for r in real], "nets")
+    for parameters in data.distilled:
+        runs = [distil(data, seed, parameters) for seed in data.seeds]
+        named = ", ".join(f"{k}={getattr(v, '__name__', repr(v))}" for k, v in parameters.items())
+        fit = f"{median(s for _, s in runs):.0f} s"
+        yield row(f"distilled: ``{named}``", [scores for scores, _ in runs], "fresh inits", fit)
 
 
-# Chosen on 10,000 held-out training images.
-MNIST_FIXED = {
-    "student": LeNet,
-    "labels": "soft",
-    "n_epochs": 3,
-    "data_init": "noise",
-    "max_iter": 6000,
-}
-
-ROWS = {"digits": digits_rows, "MNIST": mnist_rows}
-
-HEAD = f"""\
-How accurate
-============
-
-Measured by ``python tests/benchmarks/accuracy.py`` with seed {SEED} on a CPU
-({os.cpu_count()} cores; digits on one thread, MNIST on all), Python {platform.python_version()},
-torch {torch.__version__}, scikit-learn {sklearn.__version__}. Accuracy is on the held-out test
-part: 30 % of digits, the 10,000 test images of MNIST. ± is one standard deviation. Real samples are
-drawn anew for each run, as many of each class as the row says, and trained on with Adam for 200
-epochs by the student of the distilled rows. What a row does not name is at its default.
+HEAD = """\
+{name}: seeds {first} to {last}, {threads} thread{s} of a CPU with {cores} cores, Python {python},
+torch {torch}, scikit-learn {sklearn}.
 
 .. list-table::
    :header-rows: 1
 
-   * - data
-     - trained on (samples of each class)
+   * - trained on (samples of each class)
      - test accuracy
-     - over
+     - ± over nets
+     - ± over seeds
+     - worst seed
+     - over, for each seed
      - fit
 """
 
 
 def main() -> None:
-    lines = [HEAD]
-    chosen = sys.argv[1:] or ["digits", "MNIST"]
-    for row in (row for name in chosen for row in ROWS[name]()):
-        print(*row, sep=" | ", flush=True)
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}\n" for i, cell in enumerate(row)]
-        (ROOT / "docs" / "accuracy.rst").write_text("".join(lines))  # an end too early loses no row
+    folder = ROOT / "docs" / "measured"
+    folder.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or DATA:
+        data = DATA[name]
+        lines = [
+            HEAD.format(
+                name=name, first=data.seeds[0], last=data.seeds[-1], threads=data.threads,
+                s="s" * (data.threads > 1), cores=os.cpu_count(), python=platform.python_version(),
+                torch=torch.__version__, sklearn=sklearn.__version__,
+            )
+        ]  # fmt: skip
+        for cells in rows(data):
+            print(name, *cells, sep=" | ", flush=True)
+            lines += [
+                f"   {'*' if i == 0 else ' '} - {c}".rstrip() + "\n" for i, c in enumerate(cells)
+            ]
+            (folder / f"{name}.rst").write_text("".join(lines))  # an end too early loses no row
 
 
 if __name__ == "__main__":

@@ -1,0 +1,113 @@
+"""Hypergradients in closed form: the last layer by kernel ridge regression, nothing unrolled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .hypergradient import Hypergradient
+from .inner_loop import Learner
+from .objectives import Objective, classification
+from .optimizers import Adam, Carry, Params
+
+OPTIMIZER = Adam()
+
+
+class Ridge:
+    """The outer loss of a ridge regression from features of the distilled samples to their labels.
+
+    A pool holds nets of staggered ages. Each call draws some of them, differentiates the loss for x̃
+    and ỹ with their features held still, and trains them one step further on the distilled set; a
+    net that is old enough makes room for a fresh one. Step sizes get no gradient: `Unrolled` learns
+    them afterwards (FRePo; Zhou, Nezhadarya and Ba 2022, arXiv:2206.00719).
+
+    Parameters
+    ----------
+    penalty : float
+        Ridge penalty, in units of the kernel's mean diagonal.
+    pool_size : int
+        Nets in the pool.
+    max_age : int
+        Steps after which a net is replaced.
+    lr : float
+        Step size of Adam, with which the nets of the pool are trained.
+    """
+
+    def __init__(
+        self, penalty: float = 1e-3, pool_size: int = 10, max_age: int = 100, lr: float = 1e-3
+    ) -> None:
+        self.penalty, self.pool_size, self.max_age, self.lr = penalty, pool_size, max_age, lr
+        self.pool: dict[int, tuple[int, Carry]] = {}  # place -> age and net
+
+    def __call__(
+        self,
+        learner: Learner,
+        params: Params,  # stacked; the nets that may enter the pool
+        x: Tensor,  # (n_steps, batch, *sample_shape)
+        y: Tensor,  # (n_steps, batch, n_classes)
+        lrs: Tensor,  # (n_epochs, n_steps)
+        objective: Objective,
+        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
+        generator: torch.Generator,
+    ) -> Hypergradient:
+        x, y = (t.detach().requires_grad_() for t in (x, y))
+        nets = learner.groups(params)
+        # A regression's outputs are no logits: what asks for cross-entropy gets the squared error.
+        objective = squared_error if objective is classification else objective
+        losses = []
+        for fresh in nets:
+            place = int(torch.randint(self.pool_size, (), generator=generator))
+            age, carry = self.pool.get(place, (place * self.max_age // self.pool_size, None))
+            if carry is None or age >= self.max_age:
+                age, carry = age % self.max_age, OPTIMIZER.start(fresh)
+            losses.append(self._loss(learner, carry[0], x, y, objective, real))
+            # Stepped once by all of the distilled set.
+            step = (x.detach().flatten(0, 1), y.detach().flatten(0, 1), lrs.new_tensor(self.lr))
+            self.pool[place] = age + 1, OPTIMIZER.step(learner.objective, carry, step)
+        with torch.enable_grad():
+            loss = torch.stack(losses).mean()
+        dx, dy = torch.autograd.grad(loss, (x, y))
+        return Hypergradient(loss.detach(), dx, dy, torch.zeros_like(lrs))
+
+    def _loss(
+        self,
+        learner: Learner,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        objective: Objective,
+        real: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        assert learner.features is not None
+        with torch.enable_grad():
+            ours = learner.features(params, x.flatten(0, 1))
+            theirs = learner.features(params, real[0])
+            predicted = kernel_ridge(ours, y.flatten(0, 1) - 1 / y.shape[-1], theirs, self.penalty)
+            nets = predicted if predicted.ndim > 2 else predicted[None]
+            return torch.stack([objective(of_one, real[1]) for of_one in nets]).mean()
+
+
+def kernel_ridge(
+    x: Tensor,  # (..., n, d)
+    y: Tensor,  # (n, n_outputs)
+    x_new: Tensor,  # (..., m, d)
+    penalty: float,
+) -> Tensor:
+    """What ridge regression without intercept from x to y predicts for x_new, (..., m, n_outputs).
+
+    The penalty is in units of the mean of ‖x_i‖².
+    """
+    kernel = x @ x.mT
+    ridge = penalty * kernel.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+    return x_new @ (x.mT @ torch.linalg.solve(kernel + ridge * eye, y.expand(*x.shape[:-1], -1)))
+
+
+def squared_error(
+    outputs: Tensor,  # (batch, n_classes)
+    y: Tensor,  # (batch,), class indices
+) -> Tensor:
+    """Squared error from centred one-hot labels, mean over the batch; the ridge's own objective."""
+    target = F.one_hot(y, outputs.shape[-1]).to(outputs.dtype) - 1 / outputs.shape[-1]
+    return (outputs - target).square().sum(-1).mean()
