@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from .engine.distilled_set import DistilledSet
@@ -23,12 +24,16 @@ class Progress:
         0 is silent, 1 a progress bar with loss, validation accuracy and time left, 2 a line for
         each validation as well.
     max_iter : int
-        Iterations to come.
+        Iterations of the whole fit.
+    done : int
+        Those that are done already.
     """
 
-    def __init__(self, verbose: int, max_iter: int) -> None:
+    def __init__(self, verbose: int, max_iter: int, done: int = 0) -> None:
         self.verbose = verbose
-        self.bar = tqdm(total=max_iter, disable=not verbose, desc="distilling", unit="it")
+        self.bar = tqdm(
+            total=max_iter, initial=done, disable=not verbose, desc="distilling", unit="it"
+        )
         self.score: float | None = None
 
     def __enter__(self) -> Progress:
@@ -89,6 +94,7 @@ class Monitor:
         self.max_iter = max_iter
         self.best, self.best_score = distilled.snapshot(), -1.0
         self.progress = 0  # the iteration that was last better than all before
+        self.done = 0
         self.history: dict[str, list[Any]] = {
             name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
         }
@@ -96,24 +102,48 @@ class Monitor:
 
     def look(self, iteration: Iteration) -> float | None:
         """Take note of an iteration; return the validation accuracy where it is due."""
-        self.iteration = iteration
+        self.iteration, self.done = iteration, self.done + 1
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
         if self.validate is None:
-            self.best, self.progress = self.distilled.snapshot(), iteration.done
+            self.best, self.progress = self.distilled.snapshot(), self.done
             return None
-        if iteration.done % self.every and iteration.done != self.max_iter:
+        if self.done % self.every and self.done != self.max_iter:
             if self.best_score < 0:  # none is validated yet: the last counts as the best
                 self.best = self.distilled.snapshot()
             return None
-        score = self.validate()
-        self.history["validation_iter"].append(iteration.done)
+        return self._score(self.validate)
+
+    def close(self) -> None:
+        """Look at the last iterate of a fit that ended before ``max_iter``."""
+        if self.validate is not None and self.history["validation_iter"][-1:] != [self.done]:
+            self._score(self.validate)
+
+    def _score(self, validate: Callable[[], float]) -> float:
+        score = validate()
+        self.history["validation_iter"].append(self.done)
         self.history["validation_score"].append(score)
         if score >= self.best_score:  # of equals the later one, whose loss is lower
             self.best = self.distilled.snapshot()
         if score > self.best_score:
-            self.best_score, self.progress = score, iteration.done
+            self.best_score, self.progress = score, self.done
         return score
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The best iterate so far."""
+        return {f"best.{k}": p for k, p in enumerate(self.best)}
+
+    def facts(self) -> dict[str, Any]:
+        """All else, as JSON takes it."""
+        return {"history": self.history, "progress": self.progress, "best_score": self.best_score}
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from where another fit's monitor stood."""
+        device = self.best[0].device
+        self.best = [tensors[f"best.{k}"].to(device) for k in range(len(self.best))]
+        self.history = facts["history"]
+        self.progress, self.best_score = facts["progress"], facts["best_score"]
+        self.done = len(self.history["loss"])
 
     @property
     def sick(self) -> bool:
@@ -125,4 +155,4 @@ class Monitor:
         """Whether the best iterate is too long ago."""
         if self.n_iter_no_change is None or self.iteration is None:
             return False
-        return self.iteration.done - self.progress >= self.n_iter_no_change
+        return self.done - self.progress >= self.n_iter_no_change

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from sklearn.utils import check_random_state
 
 from .data import Array, Standardize, resolve_device
 from .engine.priors import Prior, Weights, draw, fixed
 from .engine.seeds import Stream
+from .files import Format
 from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
 
-_FORMAT = "sklearn_dd.distilled"
-_VERSION = 1
+_FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
@@ -263,15 +258,10 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
         )
     standardize = recipe.standardize
     y = data.y if data.y.ndim == 2 else np.searchsorted(recipe.classes, data.y)
-    tensors = {
-        "X": np.asarray(data.X),
-        "y": y,
-        "lrs": data.lrs,
-        "shift": standardize.shift.cpu().numpy(),
-        "scale": standardize.scale.cpu().numpy(),
-    }
-    for name, p in (recipe.weights or {}).items():
-        tensors[_INITIAL + name] = p.cpu().numpy()
+    arrays = {"X": np.asarray(data.X), "y": y, "lrs": data.lrs}
+    tensors = {name: torch.tensor(a) for name, a in arrays.items()}
+    tensors |= {"shift": standardize.shift, "scale": standardize.scale}
+    tensors |= {_INITIAL + name: p for name, p in (recipe.weights or {}).items()}
     header = {
         "classes": recipe.classes.tolist(),
         "classes_dtype": recipe.classes.dtype.str,
@@ -280,15 +270,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
         "order": "by step, class within step; step t trains on mini-batch t mod n_steps",
         "description": recipe.description,
     }
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        save_file(
-            {name: np.ascontiguousarray(a) for name, a in tensors.items()},
-            part,
-            {"format": _FORMAT, "version": str(_VERSION), "recipe": json.dumps(header)},
-        )
-        os.replace(part, path)
+    _FORMAT.write(path, tensors, header)
 
 
 def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
@@ -314,48 +296,23 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
     --------
     save_distilled : Writes the file; its example shows both.
     """
+    tensors, header = _FORMAT.read(path)
     try:
-        with safe_open(os.fspath(path), framework="numpy") as f:
-            metadata = f.metadata() or {}
-            known = metadata.get("format") == _FORMAT
-            tensors = {name: f.get_tensor(name) for name in f.keys() if known}  # noqa: SIM118
-    except SafetensorError as error:
-        raise _damaged(path, error) from error
-    if not known:
-        raise ValueError(
-            f"{os.fspath(path)!r} holds tensors, but not distilled data: its format is "
-            f"{metadata.get('format')!r}, not {_FORMAT!r}. Write it with save_distilled."
-        )
-    try:
-        if int(metadata["version"]) <= _VERSION:
-            return _read(json.loads(metadata["recipe"]), tensors)
+        return _read(header, tensors)
     except (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        raise _damaged(path, error) from error
-    raise ValueError(
-        f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
-        f"this sklearn_dd reads up to {_VERSION}: install a newer one."
-    )
+        raise _FORMAT.damaged(path, error) from error
 
 
-def _damaged(path: str | os.PathLike[str], error: Exception) -> ValueError:
-    return ValueError(
-        f"{os.fspath(path)!r} is not a whole file of distilled data ({error}). It is damaged "
-        "or of another kind: write it again with save_distilled."
-    )
-
-
-def _read(header: dict[str, Any], tensors: dict[str, Array]) -> DistilledData:
+def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> DistilledData:
     """What a file holds, checked; errors of several types tell that it is damaged."""
     classes = np.array(header["classes"], dtype=np.dtype(header["classes_dtype"]))
-    X, y, lrs = tensors["X"], tensors["y"], tensors["lrs"]
-    shift, scale = (torch.from_numpy(tensors[name]) for name in ("shift", "scale"))
+    X, y, lrs = (tensors[name].numpy() for name in ("X", "y", "lrs"))
+    shift, scale = tensors["shift"], tensors["scale"]
     standardize = Standardize(
         tuple(header["input_shape"]), tuple(header["sample_shape"]), shift, scale
     )
     weights = {
-        name.removeprefix(_INITIAL): torch.from_numpy(a)
-        for name, a in tensors.items()
-        if name.startswith(_INITIAL)
+        name.removeprefix(_INITIAL): p for name, p in tensors.items() if name.startswith(_INITIAL)
     }
     _, n_steps = lrs.shape
     if X.shape[1:] != standardize.input_shape or len(X) != len(y) or len(X) % n_steps:

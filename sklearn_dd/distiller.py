@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import math
+import os
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -29,21 +29,23 @@ from .callbacks import Monitor, Progress
 from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
 from .distilled import DistilledData, Recipe, describe
 from .engine.distilled_set import DistilledSet
-from .engine.hypergradient import Unrolled
-from .engine.objectives import classification
-from .engine.outer_loop import outer_loop
+from .engine.hypergradient import Estimator
+from .engine.objectives import Objective, classification
+from .engine.outer_loop import OuterLoop
 from .engine.priors import draw
+from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, steps_of, train_and_score
+from .files import PathLike
+from .methods import AUGMENTATIONS, METHODS, phases
+from .run import Run, Saved
 from .start import starting_samples
 from .student import Network, choose_network, learner, weight_prior
 from .validation import class_indices, hold_out, new_samples, samples_per_step, training_set
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
-_STEP_SIZE_RATE = 0.2  # of outer_lr: step sizes that move as fast as the samples diverge
 _BATCH = 512  # samples that are predicted at one time
 _SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
-_MICRO_BATCH = 100_000  # values of X in one outer pass on a CPU, so that its graph stays in cache
 
 
 class DatasetDistiller(
@@ -88,8 +90,11 @@ class DatasetDistiller(
     objective : "classification" or callable, default="classification"
         What a trained student should do: cross-entropy on real samples, or a function
         ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
-    method : "unrolled" or callable, default="unrolled"
-        How the gradient is computed: exact reverse mode through all steps, or an object such as
+    method : {"unrolled", "auto", "distribution", "gradient"} or callable, default="unrolled"
+        How the gradient is computed. ``"unrolled"``: exactly, back through all steps. ``"auto"``
+        spends the first half of the fit on ridge regressions in closed form, ``"distribution"`` and
+        ``"gradient"`` on matching features or gradients; step sizes are then learned, and samples
+        improved, by unrolling. Or an object such as
         ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``.
     labels : {"hard", "soft"}, default="hard"
         Whether the labels stay class labels or are learned as class probabilities.
@@ -102,7 +107,7 @@ class DatasetDistiller(
         Outer iterations.
     outer_lr : float, default=0.05
         Step size of Adam in the outer loop, in standard deviations of X; it falls to 0 along a
-        cosine. The step sizes move at a fifth of it.
+        cosine.
     batch_size : int, default=256
         Real samples of each outer iteration; all of them, where there are fewer.
     n_inits : int, default=4
@@ -127,6 +132,20 @@ class DatasetDistiller(
         0 is silent, 1 shows a progress bar, 2 also a line for each validation.
     warm_start : bool, default=False
         Start from the result of the last fit.
+    augment : None, {"flip", "shift", "dsa"} or callable, default=None
+        A random transformation of each outer iteration, of real and synthetic images alike. A
+        callable takes images (n, channels, height, width) and a ``torch.Generator``, and treats all
+        images alike; see ``sklearn_dd.engine.augmentation``.
+    step_size_rate : float, default=0.2
+        Rate at which the step sizes move, as a share of ``outer_lr``: as fast as the samples, they
+        may creep up until training diverges; 0 holds them still.
+    max_time : float or None, default=None
+        Seconds for the outer loop. It ends after so many, or after ``max_iter`` iterations; the
+        outer step sizes fall to 0 by then.
+    checkpoint : path-like or None, default=None
+        A file that holds, at any time, what ``fit(X, y, resume_from=...)`` needs to go on.
+    checkpoint_every : int, default=100
+        Outer iterations from one checkpoint to the next.
 
     Attributes
     ----------
@@ -194,7 +213,7 @@ class DatasetDistiller(
         "student": "no_validation",  # choose_network does
         "init": [StrOptions({"random", "fixed"}), list, tuple, callable],
         "objective": [StrOptions({"classification"}), callable],
-        "method": [StrOptions({"unrolled"}), callable],
+        "method": [StrOptions(set(METHODS)), callable],
         "labels": [StrOptions({"hard", "soft"})],
         "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
         "distill_lr": [Interval(Real, 0, None, closed="neither")],
@@ -210,6 +229,11 @@ class DatasetDistiller(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
+        "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
+        "step_size_rate": [Interval(Real, 0, None, closed="left")],
+        "max_time": [None, Interval(Real, 0, None, closed="neither")],
+        "checkpoint": [None, str, os.PathLike],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -241,6 +265,11 @@ class DatasetDistiller(
         random_state: Any = None,
         verbose: int = 0,
         warm_start: bool = False,
+        augment: Any = None,
+        step_size_rate: float = 0.2,
+        max_time: float | None = None,
+        checkpoint: PathLike | None = None,
+        checkpoint_every: int = 100,
     ) -> None:
         self.n_per_class = n_per_class
         self.n_steps = n_steps
@@ -264,9 +293,14 @@ class DatasetDistiller(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.augment = augment
+        self.step_size_rate = step_size_rate
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any) -> DatasetDistiller:
+    def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> DatasetDistiller:
         """Learn synthetic samples, their labels and step sizes.
 
         Ctrl-C ends the fit early and keeps the best iterate so far.
@@ -279,6 +313,9 @@ class DatasetDistiller(
             arrays, memory maps, DataFrames and torch tensors; not copied as a whole, nor converted.
         y : array-like of shape (n_samples,)
             Class labels.
+        resume_from : path-like, default=None
+            A checkpoint of a fit of the same data with the same parameters, which then goes on as
+            if it had not been ended.
 
         Returns
         -------
@@ -293,6 +330,10 @@ class DatasetDistiller(
         seed = int(check_random_state(self.random_state).randint(2**31))
         if previous is not None:
             seed = self.seed_  # so that a fixed net and the held-out part stay the same
+        parameters = self._fixed_parameters(X.shape)
+        saved = Saved() if resume_from is None else Saved.read(resume_from, parameters)
+        seed = saved.facts.get("seed", seed)
+        reducer = join()
 
         sample_shape = student_shape(input_shape, self.sample_shape)
         standardize = Standardize(input_shape, sample_shape)
@@ -322,25 +363,46 @@ class DatasetDistiller(
                 f"validation_fraction={self.validation_fraction} holds out none of {len(y)}. Raise "
                 "it, or leave n_iter_no_change=None."
             )
+        objective = self._objective(classes)
+
+        def outer_loop(
+            estimator: Estimator, max_iter: int, progress: Callable[[int], float] | None
+        ) -> OuterLoop:
+            return OuterLoop(
+                distilled,
+                estimator,
+                pupil,
+                prior,
+                real.sample,
+                objective,
+                max_iter=max_iter,
+                lr=self.outer_lr,
+                step_size_lr=self.step_size_rate * self.outer_lr,
+                n_inits=1 if known else self.n_inits,
+                seed=seed,
+                progress=progress,
+                reducer=reducer,
+            )
+
         monitor = Monitor(
             distilled, validate if len(held_out) else None, self.max_iter, self.n_iter_no_change
         )
+        run = Run(
+            phases(self.method, self.objective, self.augment, pupil, sample_shape, device),
+            outer_loop,
+            monitor,
+            max_iter=self.max_iter,
+            max_time=self.max_time,
+            checkpoint=self.checkpoint,
+            every=self.checkpoint_every,
+            facts={"parameters": parameters, "seed": seed},
+            saved=saved,
+        )
+        verbose = self.verbose if reducer.is_main() else 0
         try:
-            with Progress(self.verbose, self.max_iter) as report:
-                for iteration in outer_loop(
-                    distilled,
-                    self._estimator(device, sample_shape),
-                    pupil,
-                    prior,
-                    real.sample,
-                    classification if self.objective == "classification" else self.objective,
-                    max_iter=self.max_iter,
-                    lr=self.outer_lr,
-                    step_size_lr=_STEP_SIZE_RATE * self.outer_lr,
-                    n_inits=1 if known else self.n_inits,
-                    seed=seed,
-                ):
-                    report(iteration, monitor.look(iteration))
+            with Progress(verbose, self.max_iter, monitor.done) as report:
+                for iteration, score in run:
+                    report(iteration, score)
                     if monitor.stale:
                         break
         except KeyboardInterrupt:
@@ -365,14 +427,19 @@ class DatasetDistiller(
         )
         return self
 
-    def _estimator(self, device: torch.device, sample_shape: tuple[int, ...]) -> Any:
-        """The hypergradient estimator that ``method`` names."""
-        if not isinstance(self.method, str):
-            return self.method
-        # A callable objective need not be a mean over samples, and a flat batch is small as it is.
-        cut = device.type == "cpu" and isinstance(self.objective, str) and len(sample_shape) > 1
-        size = max(1, _MICRO_BATCH // math.prod(sample_shape))
-        return Unrolled(micro_batch=size if cut else None)
+    def _objective(self, classes: Array) -> Objective:
+        """What trained students should do, for labels as indices."""
+        if isinstance(self.objective, str):
+            return classification
+        # Such as an attack, which names classes as the user does.
+        resolve = getattr(self.objective, "resolve", None)
+        return self.objective if resolve is None else resolve(classes)
+
+    def _fixed_parameters(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """What may not change when a fit is resumed."""
+        free = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
+        given = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
+        return describe(given) | {"X.shape": list(shape)}
 
     def _start(
         self,

@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from sklearn_dd import DistilledData, distilled, load_distilled, save_distilled
+from sklearn_dd import DistilledData, files, load_distilled, save_distilled
 from sklearn_dd.modules import MLP, ConvNet
 
 from .conftest import named, net, tiny, tiny_for_images
@@ -267,7 +267,7 @@ def test_a_failed_write_leaves_the_old_file_whole(fitted, whole, path, table, mo
             f.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(distilled, "save_file", fill_the_disk)
+    monkeypatch.setattr(files, "save_file", fill_the_disk)
     with pytest.raises(OSError, match="No space left"):
         save_distilled(path, tiny(random_state=1).fit(*table))
     assert path.read_bytes() == whole

@@ -21,11 +21,14 @@ STANDARD = {
     "typing",
 }
 FLOORS = [
-    {"modules"},
+    {"modules", "files"},
     {"data"},
-    {"start", "student", "validation"},
+    {"start", "student", "validation", "methods"},
     {"evaluation", "distilled", "callbacks"},
-    {"distiller", "display"},
+    {"run"},
+    {"distiller", "display", "pools", "attack"},
+    {"baselines"},
+    {"comparison"},
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -61,6 +63,8 @@ class Ridge:
             age, carry = self.pool.get(place, (place * self.max_age // self.pool_size, None))
             if carry is None or age >= self.max_age:
                 age, carry = age % self.max_age, OPTIMIZER.start(fresh)
+            # A pool that was loaded lies on the CPU.
+            carry = tuple({name: p.to(x.device) for name, p in part.items()} for part in carry)
             losses.append(self._loss(learner, carry[0], x, y, objective, real))
             # Stepped once by all of the distilled set.
             step = (x.detach().flatten(0, 1), y.detach().flatten(0, 1), lrs.new_tensor(self.lr))
@@ -69,6 +73,26 @@ class Ridge:
             loss = torch.stack(losses).mean()
         dx, dy = torch.autograd.grad(loss, (x, y))
         return Hypergradient(loss.detach(), dx, dy, torch.zeros_like(lrs))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The pool, as one dict of tensors."""
+        state = {}
+        for place, (age, carry) in self.pool.items():
+            state[f"{place}/age"] = torch.tensor(age)
+            for k, part in enumerate(carry):
+                state |= {f"{place}/{k}/{name}": p for name, p in part.items()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with the pool of another."""
+        self.pool = {}
+        for place in sorted({int(key.split("/")[0]) for key in state}):
+            parts: dict[str, Params] = {}
+            for key, p in state.items():
+                at, part, *name = key.split("/", 2)
+                if int(at) == place and name:
+                    parts.setdefault(part, {})[name[0]] = p
+            self.pool[place] = int(state[f"{place}/age"]), tuple(parts[k] for k in sorted(parts))
 
     def _loss(
         self,

@@ -1,0 +1,61 @@
+"""Matching of distributions: the class means of features, with nothing trained or unrolled."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .hypergradient import Hypergradient
+from .inner_loop import Learner
+from .objectives import Objective
+from .optimizers import Params
+
+
+class DistributionMatching:
+    """The distance Σ_c ‖φ̄_c − φ̃_c‖² between class means of real and of distilled features.
+
+    The features are what nets from the prior give to their last linear layer, mostly with random
+    weights. The class of a distilled sample is its most probable one; a class that is absent from
+    either side is skipped. The outer objective has no say. Labels and step sizes get no gradient:
+    `Unrolled` learns step sizes afterwards (DM; Zhao and Bilen 2023, arXiv:2110.04181).
+    """
+
+    def __call__(
+        self,
+        learner: Learner,
+        params: Params,  # stacked
+        x: Tensor,  # (n_steps, batch, *sample_shape)
+        y: Tensor,  # (n_steps, batch, n_classes)
+        lrs: Tensor,  # (n_epochs, n_steps)
+        objective: Objective,
+        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
+        generator: torch.Generator,
+    ) -> Hypergradient:
+        assert learner.features is not None
+        x = x.detach().requires_grad_()
+        ours, theirs = (averages(c, y) for c in (y.argmax(-1).flatten(), real[1]))
+        shared = ours.any(1) & theirs.any(1)
+        ours, theirs = ours[shared], theirs[shared]
+        loss, dx = x.new_zeros(()), torch.zeros_like(x)
+        groups = learner.groups(params)
+        for group in groups:
+            with torch.no_grad():
+                wanted = theirs @ learner.features(group, real[0])
+            with torch.enable_grad():
+                gap = ours @ learner.features(group, x.flatten(0, 1)) - wanted
+                # ([n_nets,] n_classes, d): a mean over the nets, a sum over the rest.
+                distance = gap.square().sum((-2, -1)).mean()
+            dx += torch.autograd.grad(distance, x)[0]
+            loss += distance.detach()
+        n = len(groups)
+        return Hypergradient(loss / n, dx / n, torch.zeros_like(y), torch.zeros_like(lrs))
+
+
+def averages(
+    classes: Tensor,  # (n,)
+    y: Tensor,  # (..., n_classes); for its width, dtype and device
+) -> Tensor:
+    """The matrix (n_classes, n) that maps samples to class means; zeros for an absent class."""
+    members = F.one_hot(classes, y.shape[-1]).mT.to(y)
+    return members / members.sum(1, keepdim=True).clamp(min=1)

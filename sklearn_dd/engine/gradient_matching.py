@@ -1,0 +1,104 @@
+"""Matching of gradients: distilled samples that pull a net where real ones do."""
+
+from __future__ import annotations
+
+import math
+from itertools import cycle, islice
+
+import torch
+from torch import Tensor
+
+from .hypergradient import Hypergradient, outer_gradient
+from .inner_loop import Learner, schedule, train
+from .objectives import Objective
+from .optimizers import Params, as_leaves
+
+
+class GradientMatching:
+    """The distance between the gradients of a net's weights on real and on distilled samples.
+
+    Class by class and weight by weight, it is Σ 1 − cos(∇L, ∇ℓ) over the rows that lead to one
+    output each, with the outer objective L on real samples and the inner loss ℓ on distilled ones.
+    The class of a distilled sample is its most probable one; a class that is absent from either
+    side is skipped. Step sizes get no gradient: `Unrolled` learns them afterwards.
+
+    The gradients are to agree all along a training. Where the paper trains one net as the outer
+    iterations go by, nets are here trained anew in each of them, for a random number of steps:
+    nothing is carried over (DC; Zhao, Mopuri and Bilen 2021, arXiv:2006.05929).
+
+    Parameters
+    ----------
+    max_age : int
+        The most steps that a net is trained on the distilled set, over and over if that has fewer.
+    """
+
+    def __init__(self, max_age: int = 50) -> None:
+        self.max_age = max_age
+
+    def __call__(
+        self,
+        learner: Learner,
+        params: Params,  # stacked
+        x: Tensor,  # (n_steps, batch, *sample_shape)
+        y: Tensor,  # (n_steps, batch, n_classes)
+        lrs: Tensor,  # (n_epochs, n_steps)
+        objective: Objective,
+        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
+        generator: torch.Generator,
+    ) -> Hypergradient:
+        x, y, lrs = x.detach(), y.detach(), lrs.detach()
+        steps = schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
+        age = int(torch.randint(self.max_age + 1, (), generator=generator))
+        samples, labels = x.flatten(0, 1), y.flatten(0, 1)
+        classes = labels.argmax(-1)
+        shared = sorted(set(classes.tolist()) & set(real[1].tolist()))
+        loss, dx, dy = (torch.zeros_like(t) for t in (lrs.sum(), samples, labels))
+        for group in learner.groups(params):
+            net = train(learner, learner.optimizer.start(group), islice(cycle(steps), age))[0]
+            for c in shared:
+                ours, theirs = classes == c, real[1] == c
+                _, wanted = outer_gradient(learner, net, objective, *(t[theirs] for t in real))
+                part = _match(learner, net, samples[ours], labels[ours], wanted, params)
+                loss += part[0]
+                dx[ours] += part[1]
+                dy[ours] += part[2]
+        n_nets = len(next(iter(params.values())))
+        gradients = dx.reshape(x.shape), dy.reshape(y.shape), torch.zeros_like(lrs)
+        return Hypergradient(loss / n_nets, *(g / n_nets for g in gradients))
+
+
+def _match(
+    learner: Learner,
+    net: Params,
+    x: Tensor,  # (batch, *sample_shape), of one class
+    y: Tensor,  # (batch, n_classes)
+    wanted: list[Tensor],
+    stacked: Params,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The distance between the gradient at ``net`` and the wanted one, and its slope for x and y.
+
+    It is a sum over stacked nets.
+    """
+    leaves, x, y = as_leaves(net), x.detach().requires_grad_(), y.detach().requires_grad_()
+    with torch.enable_grad(), learner.surroundings():
+        gradient = torch.autograd.grad(
+            learner.objective(leaves, x, y),
+            list(leaves.values()),
+            create_graph=True,
+            materialize_grads=True,
+        )
+        distances = []
+        for a, b, p in zip(gradient, wanted, stacked.values(), strict=True):
+            width = math.prod(p.shape[2:])
+            if width > 1:  # a row of one number, as in a bias, has no direction
+                distances.append(angular(a.reshape(-1, width), b.reshape(-1, width)))
+        distance = torch.stack(distances).sum()
+        dx, dy = torch.autograd.grad(distance, (x, y))
+    return distance.detach(), dx, dy
+
+
+def angular(a: Tensor, b: Tensor) -> Tensor:
+    """Σ 1 − cos(a_i, b_i) over the rows i of two matrices; a row of zeros adds nothing."""
+    norms = a.norm(dim=1) * b.norm(dim=1)
+    cosines = (a * b).sum(1) / norms.where(norms > 0, 1)
+    return (1 - cosines).where(norms > 0, 0).sum()

@@ -1,0 +1,80 @@
+"""Methods by name: which hypergradients follow one another, and for which share of a fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from .engine import augmentation
+from .engine.distribution_matching import DistributionMatching
+from .engine.gradient_matching import GradientMatching
+from .engine.hypergradient import Estimator, Unrolled
+from .engine.inner_loop import Learner
+from .engine.ridge import Ridge
+
+METHODS: dict[str, Callable[[], Estimator] | None] = {
+    "unrolled": None,
+    "auto": Ridge,
+    "distribution": DistributionMatching,
+    "gradient": GradientMatching,
+}
+AUGMENTATIONS: dict[str, augmentation.Augment] = {
+    "flip": augmentation.flip,
+    "shift": augmentation.shift,
+    "dsa": augmentation.DSA,
+}
+_WITHOUT_STEP_SIZES = (Ridge, DistributionMatching, GradientMatching)
+_FROM_FEATURES = (Ridge, DistributionMatching)
+_MICRO_BATCH = 100_000  # values of X in one outer pass on a CPU, so that its graph stays in cache
+
+
+class Phase(NamedTuple):
+    """A part of a fit."""
+
+    estimator: Estimator
+    end: float  # of the whole fit's budget
+
+
+def phases(
+    method: Any,
+    objective: Any,
+    augment: Any,
+    learner: Learner,
+    sample_shape: tuple[int, ...],
+    device: torch.device,
+) -> list[Phase]:
+    """What ``method`` stands for.
+
+    One that says nothing of step sizes takes the first half of the fit; in the second `Unrolled`
+    learns them, and goes on with the samples.
+    """
+    # A callable objective need not be a mean over samples, and a flat batch is small as it is.
+    cut = device.type == "cpu" and isinstance(objective, str) and len(sample_shape) > 1
+    size = max(1, _MICRO_BATCH // math.prod(sample_shape))
+    unrolled: Estimator = Unrolled(micro_batch=size if cut else None)
+    if isinstance(method, str):
+        make = METHODS[method]
+        first = unrolled if make is None else make()
+    else:
+        first = method
+    if isinstance(first, _FROM_FEATURES) and learner.features is None:
+        raise ValueError(
+            f"method={method!r} works on the features that the student's last linear layer is "
+            "given, but this student does not end in one. Take method='unrolled', or a student "
+            "whose last layer is an nn.Linear."
+        )
+    plan = [Phase(first, 1.0)]
+    if isinstance(first, _WITHOUT_STEP_SIZES):
+        plan = [Phase(first, 0.5), Phase(unrolled, 1.0)]
+    if augment is None:
+        return plan
+    if len(sample_shape) != 3:
+        raise ValueError(
+            f"augment={augment!r} transforms images, but samples have the shape {sample_shape}. "
+            "Give sample_shape=(channels, height, width), or leave augment=None."
+        )
+    transform = AUGMENTATIONS[augment] if isinstance(augment, str) else augment
+    return [Phase(augmentation.Augmented(p.estimator, transform), p.end) for p in plan]
