@@ -332,8 +332,8 @@ class DatasetDistiller(
             seed = self.seed_  # so that a fixed net and the held-out part stay the same
         parameters = self._fixed_parameters(X.shape)
         saved = Saved() if resume_from is None else Saved.read(resume_from, parameters)
-        seed = saved.facts.get("seed", seed)
         reducer = join()
+        seed = reducer.from_main(saved.facts.get("seed", seed))
 
         sample_shape = student_shape(input_shape, self.sample_shape)
         standardize = Standardize(input_shape, sample_shape)

@@ -32,7 +32,7 @@ class GradientMatching:
         The most steps that a net is trained on the distilled set, over and over if that has fewer.
     """
 
-    def __init__(self, max_age: int = 50) -> None:
+    def __init__(self, max_age: int = 10) -> None:
         self.max_age = max_age
 
     def __call__(

@@ -54,21 +54,22 @@ def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
     The layer is found by a run on ``x``: it is the one that returns the module's output. None where
     there is none.
     """
-    given: dict[nn.Module, Tensor] = {}
     returned: dict[nn.Module, Tensor] = {}
-
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        given[layer], returned[layer] = inputs[0], output
-
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    hooks = [layer.register_forward_hook(note) for layer in linear]
+    hooks = [
+        layer.register_forward_hook(lambda layer, _, output: returned.update({layer: output}))
+        for layer in linear
+    ]
     with torch.no_grad():
         output = module(x)
+    for hook in hooks:
+        hook.remove()
     last = next((layer for layer in linear if returned.get(layer) is output), None)
-    for layer, hook in zip(linear, hooks, strict=True):
-        if layer is not last:
-            hook.remove()
-    return last and _pure(module, lambda _: given.pop(last).flatten(1))
+    if last is None:
+        return None
+    given: list[Tensor] = []
+    last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    return _pure(module, lambda _: given.pop().flatten(1))
 
 
 def cross_entropy(
