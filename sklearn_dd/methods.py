@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from .engine.distribution_matching import DistributionMatching
 from .engine.gradient_matching import GradientMatching
 from .engine.hypergradient import Estimator, Unrolled
 from .engine.inner_loop import Learner
+from .engine.outer_loop import Stateful
 from .engine.ridge import Ridge
 
 METHODS: dict[str, Callable[[], Estimator] | None] = {
@@ -59,7 +61,8 @@ def phases(
         make = METHODS[method]
         first = unrolled if make is None else make()
     else:
-        first = method
+        # What an object carries from one iteration to the next is not to leave the fit.
+        first = copy.deepcopy(method) if isinstance(method, Stateful) else method
     if isinstance(first, _FROM_FEATURES) and learner.features is None:
         raise ValueError(
             f"method={method!r} works on the features that the student's last linear layer is "

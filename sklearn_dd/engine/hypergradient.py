@@ -76,6 +76,7 @@ class Unrolled:
     ) -> None:
         self.window, self.memory = window, memory
         self.micro_batch, self.segment = micro_batch, segment
+        self._graphs: dict[object, int] = {}  # what was measured once
 
     def __call__(
         self,
@@ -115,38 +116,53 @@ class Unrolled:
         """Add loss and gradients of one group of nets, which stand before step ``first``."""
         size, n_kept = self._plan(learner, carry, steps[first:])
         kept = max(first, len(steps) - n_kept)
-        starts = [*range(first, kept, size), kept]
-        checkpoints = [carry]
-        for start, end in pairwise(starts):
-            checkpoints.append(train(learner, checkpoints[-1], steps[start:end]))
-        cotangent: Cotangent = []
+        segments = [*pairwise([*range(first, kept, size), kept, len(steps)])]
+        checkpoints = []
+        for start, end in segments[:-1]:
+            checkpoints.append(carry)
+            carry = train(learner, carry, steps[start:end])
+        carry, tape = record(learner, carry, steps[kept:])
+        loss, slope = outer_gradient(
+            learner, carry[0], objective, *real, micro_batch=self.micro_batch
+        )
+        total.loss.add_(loss)
+        state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]
+        cotangent = self._pull_back(learner, [*slope, *state], tape, kept, total)
+        for start, end in reversed(segments[:-1]):
+            _, tape = record(learner, checkpoints.pop(), steps[start:end])
+            cotangent = self._pull_back(learner, cotangent, tape, start, total)
+
+    def _pull_back(
+        self,
+        learner: Learner,
+        cotangent: Cotangent,
+        tape: list[PullBack],
+        start: int,
+        total: Hypergradient,
+    ) -> Cotangent:
+        """Use up the tape of the steps from ``start``, and add what falls to x̃, ỹ and η."""
         dlrs = total.lrs.view(-1)
-        for start, end in reversed([*pairwise([*starts, len(steps)])]):
-            last, tape = record(learner, checkpoints.pop(), steps[start:end])
-            if not cotangent:  # θ_T is reached
-                loss, slope = outer_gradient(
-                    learner, last[0], objective, *real, micro_batch=self.micro_batch
-                )
-                total.loss.add_(loss)
-                state = [torch.zeros_like(p) for part in last[1:] for p in part.values()]
-                cotangent = [*slope, *state]
-            with learner.surroundings():
-                for t in reversed(range(start, end)):
-                    cotangent, dx, dy, dlr = tape.pop()(cotangent)
-                    k = t % len(total.x)
-                    for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
-                        if part is not None:
-                            sink.add_(part)
+        with learner.surroundings():
+            for t in reversed(range(start, start + len(tape))):
+                cotangent, dx, dy, dlr = tape.pop()(cotangent)
+                k = t % len(total.x)
+                for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
+                    if part is not None:
+                        sink.add_(part)
+        return cotangent
 
     def _plan(self, learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[int, int]:
-        """How many steps to record at one time, and how many at the end."""
+        """How many steps to record at one time, and how many at the end, beside the outer pass."""
         if self.segment is not None:
             return self.segment, self.segment
-        graph = graph_bytes(learner, carry, steps[0])
+        key = steps[0][0].shape, *((name, p.shape) for part in carry for name, p in part.items())
+        if key not in self._graphs:
+            self._graphs[key] = graph_bytes(learner, carry, steps[0])
+        graph = self._graphs[key]
         checkpoint = sum(p.nbytes for part in carry for p in part.values())
         # The S for which len(steps) / S checkpoints and S graphs need the least.
         size = max(1, round(math.sqrt(len(steps) * checkpoint / graph)))
-        return size, max(size, self.memory // graph)
+        return size, self.memory // graph
 
 
 def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry, list[PullBack]]:

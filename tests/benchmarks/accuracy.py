@@ -89,7 +89,7 @@ DATA = {
         [
             {
                 "init": "fixed", "student": LeNet, "labels": "soft", "n_epochs": 3,
-                "data_init": "noise", "max_iter": 6000,
+                "data_init": "noise", "step_size_rate": 1.0, "max_iter": 6000,
             }
         ],
         os.cpu_count() or 1,
