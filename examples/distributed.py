@@ -22,9 +22,7 @@ if torch.cuda.is_available():
     torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(
-    X, y, test_size=0.3, random_state=0, stratify=y
-)
+X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
 
 distiller = DatasetDistiller(
     n_per_class=1, n_inits=8, max_iter=200, random_state=0, checkpoint=CHECKPOINT, verbose=1

@@ -168,7 +168,7 @@ class DistilledData(_Triple):
                 f"{network.name}: it starts from random ones. Pass the same student.",
                 stacklevel=2,
             )
-        params = draw(prior, 1, seed, Stream.STUDENT)
+        params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return self.train_from(network, weights, resolve_device(device))
 

@@ -351,7 +351,8 @@ class DatasetDistiller(
             for rows in hold_out(y, self.validation_fraction, seed)
         )
         distilled = self._start(X, y, real.rows, counts, recipe, previous, seed).to(device)
-        nets = draw(prior, 1 if known else _HELD_OUT_INITS, seed, Stream.HELD_OUT, device=device)
+        judges = range(1 if known else _HELD_OUT_INITS)
+        nets = draw(prior, judges, seed, Stream.HELD_OUT, device=device)
 
         def validate() -> float:
             steps = steps_of(distilled.x, distilled.y, distilled.lrs)
@@ -421,7 +422,7 @@ class DatasetDistiller(
         self.classes_, self.sample_shape_ = classes, sample_shape
         self.X_syn_, self.y_syn_, self.lrs_ = _to_numpy(distilled, recipe)
         self.history_, self.n_iter_ = monitor.history, len(monitor.history["loss"])
-        weights = draw(prior, 1, seed, Stream.STUDENT)
+        weights = draw(prior, range(1), seed, Stream.STUDENT)
         self.student_ = self._distilled_data().train_from(
             network, {name: p[0] for name, p in weights.items()}, device
         )
@@ -659,7 +660,8 @@ class DatasetDistiller(
             prior, one_net = recipe.prior(network, seed, own=student is None)
         else:
             prior, one_net = weight_prior(init, network, self.seed_), _is_one_net(init)
-        nets = draw(prior, 1 if one_net else n_inits, seed, Stream.EVALUATE, device=device)
+        fresh = range(1 if one_net else n_inits)
+        nets = draw(prior, fresh, seed, Stream.EVALUATE, device=device)
         real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
         steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
         return evaluate(learner(network, device), nets, steps, real)

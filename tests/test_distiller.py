@@ -895,7 +895,7 @@ def test_students_at_once_do_as_one_after_the_other(table, images, make):
     together = distiller.evaluate(X, y, n_inits=4)
     network = choose_network(distiller.student, distiller.sample_shape_, 3)
     prior = weight_prior("random", network, distiller.seed_)
-    starts = draw(prior, 4, distiller.seed_, Stream.EVALUATE)
+    starts = draw(prior, range(4), distiller.seed_, Stream.EVALUATE)
     data = distiller.transform()
     for i, score in enumerate(together.scores):
         student = data.train_from(network, {n: p[i] for n, p in starts.items()}, "cpu")

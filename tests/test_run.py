@@ -30,9 +30,10 @@ def killed(make, X, y, path, after, monkeypatch):
             raise Killed
         return look(monitor, iteration)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(run.Monitor, "look", look)
-        make(checkpoint=path, checkpoint_every=2).fit(X, y)
+        with pytest.raises(Killed):
+            make(checkpoint=path, checkpoint_every=2).fit(X, y)
 
 
 def assert_same_fit(one: DatasetDistiller, other: DatasetDistiller):

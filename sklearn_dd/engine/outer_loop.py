@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -13,8 +13,7 @@ from .distilled_set import DistilledSet
 from .hypergradient import Estimator, Hypergradient
 from .inner_loop import Learner
 from .objectives import Objective
-from .optimizers import Params
-from .priors import Prior
+from .priors import Prior, draw
 from .reducer import Alone, Reducer
 from .seeds import Stream, generator
 
@@ -166,7 +165,7 @@ class OuterLoop:
         if mine:
             estimate = self.estimator(
                 self.learner,
-                self._draw(mine),
+                draw(self.prior, mine, self.seed, Stream.INIT, self.done, device=x.device),
                 x,
                 y,
                 lrs,
@@ -177,12 +176,6 @@ class OuterLoop:
         else:
             estimate = Hypergradient(*(torch.zeros_like(t) for t in (lrs.sum(), x, y, lrs)))
         return Hypergradient(*self.reducer.mean(estimate, len(mine) / self.n_inits))
-
-    def _draw(self, which: Sequence[int]) -> Params:
-        """Stacked parameters of these nets of the iteration."""
-        nets = [self.prior(generator(self.seed, Stream.INIT, self.done, k)) for k in which]
-        device = self.distilled.x.device
-        return {name: torch.stack([net[name] for net in nets]).to(device) for name in nets[0]}
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that passes from one iteration to the next, copied to the CPU."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,9 @@ def xavier_normal(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def draw(prior: Prior, n_inits: int, *keys: int, device: torch.device | None = None) -> Params:
-    """Stacked parameters of ``n_inits`` nets, of which net i depends on ``keys`` and i alone."""
-    nets = [prior(generator(*keys, i)) for i in range(n_inits)]
+def draw(
+    prior: Prior, which: Iterable[int], *keys: int, device: torch.device | None = None
+) -> Params:
+    """Stacked parameters of some nets, of which net i depends on ``keys`` and i alone."""
+    nets = [prior(generator(*keys, i)) for i in which]
     return {name: torch.stack([net[name] for net in nets]).to(device) for name in nets[0]}

@@ -46,7 +46,7 @@ def make(network: str, n_epochs: int) -> Problem:
 
 
 def engine(p: Problem, memory: int | None = None) -> Callable[[], object]:
-    """One outer iteration, by default with as much memory for graphs as a fifth of T copies of θ."""
+    """One outer iteration; by default graphs may take a fifth of the memory of T copies of θ."""
     if memory is None:
         memory = p.lrs.numel() * sum(q.nbytes for q in p.params.values()) // 5
     slices = 128 if p.x.ndim > 3 else None  # as DatasetDistiller cuts them on a CPU

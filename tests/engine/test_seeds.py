@@ -78,5 +78,5 @@ def test_xavier_normal():
 
 def test_a_pool_draws_every_member():
     members = [{"p": torch.tensor(float(i))} for i in range(3)]
-    drawn = priors.draw(priors.pool(members), 50, 0)["p"]
+    drawn = priors.draw(priors.pool(members), range(50), 0)["p"]
     assert set(drawn.tolist()) == {0.0, 1.0, 2.0}

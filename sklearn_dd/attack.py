@@ -1,0 +1,219 @@
+"""Data poisoning by distilled data: an outer objective, and what it did to the nets it hit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+from torch import Tensor
+
+from .data import Array
+from .engine.objectives import classification
+from .validation import class_indices
+
+
+@dataclass(frozen=True)
+class TargetedAttack:
+    """An outer objective: samples of one class are to be taken for another, all else stays right.
+
+    It is the cross-entropy with every ``source`` relabelled ``target``. Distilled with it, for
+    trained nets (``init=pool``) and few gradient steps, the data make such nets fail on one class.
+
+    Parameters
+    ----------
+    source : label
+        The attacked class, as it stands in y.
+    target : label
+        The class that its samples are to be taken for.
+
+    See Also
+    --------
+    attack_report : Says what an attack did.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959, section 4.4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd import TargetedAttack
+    >>> attack = TargetedAttack("cat", "dog").resolve(["bird", "cat", "dog"])
+    >>> attack
+    TargetedAttack(source=1, target=2)
+    >>> logits = torch.tensor([[0.0, 0.0, 9.0]])  # of a cat that is taken for a dog
+    >>> attack(logits, torch.tensor([1])) < 0.01
+    tensor(True)
+    """
+
+    source: Any
+    target: Any
+
+    def resolve(self, classes: Any) -> TargetedAttack:
+        """Return the same attack on indices into ``classes``.
+
+        Parameters
+        ----------
+        classes : array-like of shape (n_classes,)
+            Class labels, in the order of the logits.
+
+        Returns
+        -------
+        TargetedAttack
+            What a net is scored with.
+
+        Raises
+        ------
+        ValueError
+            If a label is not among the classes, or both are the same.
+        """
+        known = np.asarray(classes).tolist()
+        for name, label in vars(self).items():
+            if label not in known:
+                raise ValueError(
+                    f"{name}={label!r} of TargetedAttack must be one of the classes of y, {known}."
+                )
+        if self.source == self.target:
+            raise ValueError(
+                f"source and target of TargetedAttack must differ, but both are {self.source!r}. "
+                "Choose another target."
+            )
+        return TargetedAttack(known.index(self.source), known.index(self.target))
+
+    def __call__(
+        self,
+        logits: Tensor,  # (batch, n_classes)
+        y: Tensor,  # (batch,), class indices
+    ) -> Tensor:
+        """Return the loss on a batch; ``source`` and ``target`` are class indices here."""
+        return classification(logits, torch.where(y == self.source, self.target, y))
+
+
+class AttackScores(NamedTuple):
+    """How nets do on real samples when one class is attacked.
+
+    Attributes
+    ----------
+    accuracy : ndarray of shape (n_inits,)
+        Accuracy of each net.
+    modified_accuracy : ndarray of shape (n_inits,)
+        The same with the attacked class relabelled as the target: what the attack aims at.
+    class_accuracy : ndarray of shape (n_inits, n_classes)
+        Accuracy on each class, in the order of ``classes_``.
+    called_target : ndarray of shape (n_inits,)
+        Share of the attacked class that is taken for the target.
+    """
+
+    accuracy: Array
+    modified_accuracy: Array
+    class_accuracy: Array
+    called_target: Array
+
+
+class AttackReport(NamedTuple):
+    """Nets before an attack and after it.
+
+    Attributes
+    ----------
+    before : AttackScores
+        Nets as they come.
+    after : AttackScores
+        The same nets after their gradient steps on the distilled data.
+    """
+
+    before: AttackScores
+    after: AttackScores
+
+
+def attack_report(
+    distiller: Any,
+    X: Any,
+    y: Any,
+    attack: TargetedAttack | None = None,
+    *,
+    random_state: Any = None,
+    **evaluation: Any,
+) -> AttackReport:
+    """Score nets before and after their training on distilled data that attack one class.
+
+    Each class is scored by an ``evaluate`` of its own, with the same nets. As it trains them anew,
+    this is meant for attacks of few steps.
+
+    Parameters
+    ----------
+    distiller : DatasetDistiller
+        A fitted distiller.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        Samples of every class that no fit has seen.
+    y : array-like of shape (n_samples,)
+        Their classes.
+    attack : TargetedAttack or None, default=None
+        Which class is to be taken for which; ``None`` takes the objective of the distiller.
+    random_state : int, RandomState instance or None, default=None
+        Decides the nets, as in ``evaluate``.
+    **evaluation : dict
+        Further arguments of ``evaluate``, such as ``n_inits=200`` and ``init=held_out_pool``.
+
+    Returns
+    -------
+    AttackReport
+        ``before`` and ``after``, each with ``accuracy``, ``modified_accuracy``, ``class_accuracy``
+        and ``called_target`` of every net.
+
+    See Also
+    --------
+    TargetedAttack : The objective to distil with.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959, section 4.4.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, TargetedAttack, attack_report, train_pool
+    >>> X, y = load_wine(return_X_y=True)
+    >>> pool = train_pool(None, X, y, 4, random_state=0)
+    >>> distiller = DatasetDistiller(
+    ...     init=pool, n_epochs=1, objective=TargetedAttack(0, 1), validation_fraction=0,
+    ...     max_iter=100, random_state=0,
+    ... ).fit(X, y)
+    >>> before, after = attack_report(distiller, X, y)
+    >>> before.called_target.mean() < 0.1, after.called_target.mean() > 0.9
+    (np.True_, np.True_)
+    """
+    attack = distiller.objective if attack is None else attack
+    if not isinstance(attack, TargetedAttack):
+        raise TypeError(
+            "attack must be a TargetedAttack, or None where the distiller's objective is one, got "
+            f"{attack!r}."
+        )
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**31)  # the same nets each time
+    classes = distiller.classes_
+    on_indices = attack.resolve(classes)
+    source, target = on_indices.source, on_indices.target
+    indices = class_indices(y, classes, len(X))
+    counts = np.bincount(indices, minlength=len(classes))
+    if not counts.all():
+        raise ValueError(
+            f"y must hold every class, but has none of {classes[counts == 0].tolist()}."
+        )
+
+    def share(true: int, predicted: int) -> Array:
+        # Of one class that is taken for another, before and after, (2, n_inits).
+        samples = _safe_indexing(X, np.flatnonzero(indices == true))
+        labels = classes[np.full(counts[true], predicted)]
+        scores = distiller.evaluate(samples, labels, random_state=random_state, **evaluation)
+        return scores.step_scores[[0, -1]]
+
+    right = np.stack([share(c, c) for c in range(len(classes))], axis=-1)
+    called = share(source, target)
+    weights = counts / counts.sum()
+    accuracy = right @ weights
+    modified = accuracy + weights[source] * (called - right[..., source])
+    before, after = zip(accuracy, modified, right, called, strict=True)
+    return AttackReport(AttackScores(*before), AttackScores(*after))

@@ -1,0 +1,323 @@
+"""Pools of trained nets: what students start from when data are distilled for pre-trained nets."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, check_scalar, gen_batches
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from .data import RealData, Standardize, resolve_device, student_shape
+from .engine.inner_loop import cross_entropy
+from .engine.optimizers import as_leaves
+from .engine.priors import Weights
+from .engine.seeds import Stream, generator
+from .student import Network, choose_network, learner, weight_prior
+from .validation import training_set
+
+_FORMAT = "sklearn_dd.net"
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""(samples (n, *sample_shape), generator) -> transformed samples."""
+
+
+def train_pool(
+    student: Any,
+    X: Any,
+    y: Any,
+    n_nets: int,
+    *,
+    init: Any = "random",
+    n_epochs: int = 5,
+    lr: float = 2e-3,
+    batch_size: int = 64,
+    augment: Augment | None = None,
+    at_once: int = 50,
+    n_jobs: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    sample_shape: tuple[int, ...] | None = None,
+    standardize: bool = True,
+    device: str | torch.device = "auto",
+    random_state: Any = None,
+    verbose: int = 0,
+) -> list[Weights]:
+    """Train a pool of nets on a source set, several at once where they can be stacked.
+
+    Each net starts from weights of its own and sees the same mini-batches in the same order. It is
+    trained with Adam, whose step size falls to 0 along a cosine, on standardised samples, as the
+    students of a distiller see them.
+
+    Parameters
+    ----------
+    student : None, nn.Module class or NeuralNetClassifier
+        The network, as in ``DatasetDistiller``; only the module of a skorch net is used.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        Samples of the source set.
+    y : array-like of shape (n_samples,)
+        Their classes.
+    n_nets : int
+        Number of nets.
+    init : {"random", "fixed"}, callable or list, default="random"
+        The weights that they start from, as in ``DatasetDistiller``.
+    n_epochs : int, default=5
+        Times that the nets go through the source set.
+    lr : float, default=2e-3
+        Step size of Adam at the start.
+    batch_size : int, default=64
+        Samples of a mini-batch.
+    augment : callable or None, default=None
+        ``(samples, generator) -> samples`` on a standardised mini-batch, such as those of
+        ``sklearn_dd.engine.augmentation``.
+    at_once : int, default=50
+        Nets that are stacked and trained together, and written when they are done. On a CPU
+        convolutional nets are trained one by one, because that is faster.
+    n_jobs : int or None, default=None
+        Processes that train, as joblib takes it; ``None`` is one. For a CPU of several cores.
+    folder : path-like or None, default=None
+        Where to keep the nets, a safetensors file for each. Nets that are there already are not
+        trained again, so that an interrupted run goes on where it was, with the same result.
+    sample_shape : tuple of int or None, default=None
+        Shape of one sample, such as (channels, height, width), where X comes flat.
+    standardize : bool, default=True
+        Train in units of mean 0 and deviation 1. Take the distiller's own choice.
+    device : str or torch.device, default="auto"
+        Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws. Net i depends on it and on i; other nets, such as those to evaluate with,
+        take another seed. With ``folder`` it must be an int.
+    verbose : int, default=0
+        With 1 there is a progress bar.
+
+    Returns
+    -------
+    list of dict
+        A state dict for each net, on the CPU, as ``DatasetDistiller(init=pool)`` takes them.
+
+    Raises
+    ------
+    ValueError
+        If ``folder`` holds nets of another run.
+
+    See Also
+    --------
+    load_pool : Reads the nets back.
+
+    Notes
+    -----
+    One epoch with ``batch_size=128, lr=4e-3`` took 8 s a LeNet on MNIST, on one core of a CPU, and
+    98.5 % of the test set right; two with the defaults 15 s and 99.0 %.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, train_pool
+    >>> X, y = load_wine(return_X_y=True)
+    >>> pool = train_pool(None, X, y, 10, random_state=0)
+    >>> distiller = DatasetDistiller(init=pool, n_epochs=1, max_iter=20, random_state=0).fit(X, y)
+    >>> held_out = train_pool(None, X, y, 5, random_state=1)
+    >>> distiller.evaluate(X, y, n_inits=5, init=held_out).mean > 0.9
+    True
+    """
+    _check_numbers(lr, n_nets=n_nets, n_epochs=n_epochs, batch_size=batch_size, at_once=at_once)
+    if folder is not None and not isinstance(random_state, Integral):
+        raise ValueError(
+            f"random_state must be an int where folder is given, got {random_state!r}: no other "
+            "run could go on where this one stops."
+        )
+    X, y, classes, input_shape = training_set(BaseEstimator(), X, y)
+    units = Standardize(input_shape, student_shape(input_shape, sample_shape))
+    if standardize:
+        units = Standardize.fit(X, input_shape, units.sample_shape)
+    network = choose_network(student, units.sample_shape, len(classes))
+    seed = int(check_random_state(random_state).randint(2**31))
+    prior = weight_prior(init, network, seed)
+    real = RealData(X, y, np.arange(len(X)), units, batch_size, resolve_device(device))
+    run = {
+        "student": network.name,
+        "shapes": network.shapes(),
+        "init": init if isinstance(init, str) else _name(init),
+        "labels": joblib.hash((y, classes)),
+        "training": [n_epochs, lr, batch_size, _name(augment), standardize],
+        "seed": seed,
+    }
+    store = _Store(folder, json.dumps(run))
+
+    size = at_once if learner(network, real.device).at_once else 1
+    shares = [range(i, min(i + size, n_nets)) for i in range(0, n_nets, size)]
+    missing = [share for share in shares if not store.holds(share)]
+    jobs = (
+        delayed(_train)(
+            network,
+            [prior(generator(seed, Stream.INIT, i)) for i in share],
+            real, n_epochs, lr, augment, seed,
+        )
+        for share in missing
+    )  # fmt: skip
+    done = n_nets - sum(map(len, missing))
+    with tqdm(total=n_nets, initial=done, disable=not verbose, desc="training", unit="net") as bar:
+        trained = Parallel(n_jobs, return_as="generator")(jobs)
+        for share, nets in zip(missing, trained, strict=True):
+            store.keep(share, nets)
+            bar.update(len(share))
+    return [store.nets[i] for i in range(n_nets)]
+
+
+def _check_numbers(lr: float, **integers: int) -> None:
+    check_scalar(lr, "lr", Real, min_val=0, include_boundaries="neither")
+    for name, value in integers.items():
+        check_scalar(value, name, Integral, min_val=1)
+
+
+def _name(of: Any) -> str:
+    return getattr(of, "__name__", type(of).__name__)
+
+
+def _train(
+    network: Network,
+    nets: list[Weights],
+    real: RealData,
+    n_epochs: int,
+    lr: float,
+    augment: Augment | None,
+    seed: int,
+) -> list[Weights]:
+    """Train nets from their initial weights, all on the same mini-batches."""
+    pupil = learner(network, real.device)
+    params = {name: torch.stack([net[name] for net in nets]).to(real.device) for name in nets[0]}
+    for group in pupil.groups(params):
+        leaves = as_leaves(group)  # they share the memory of params
+        optimizer = torch.optim.Adam(leaves.values(), lr)
+        n_steps = n_epochs * -(-len(real) // real.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+        for x, y in _batches(real, n_epochs, augment, seed):
+            logits = pupil.apply(leaves, x)
+            optimizer.zero_grad()
+            # Summed over nets, each has its own gradient.
+            cross_entropy(logits, F.one_hot(y, logits.shape[-1])).backward()
+            optimizer.step()
+            schedule.step()
+    return [{name: p[i].cpu().clone() for name, p in params.items()} for i in range(len(nets))]
+
+
+def _batches(
+    real: RealData, n_epochs: int, augment: Augment | None, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Mini-batches, in an order that depends on the seed and the epoch alone."""
+    for epoch in range(n_epochs):
+        g = generator(seed, Stream.BATCH, epoch)
+        order = torch.randperm(len(real), generator=g).numpy()
+        for part in gen_batches(len(real), real.batch_size):
+            x, y = real.take(order[part])
+            yield (x if augment is None else augment(x, g)), y
+
+
+class _Store:
+    """The nets that are trained, in memory and, where there is a folder, in files.
+
+    Parameters
+    ----------
+    folder : path-like or None
+        Where the files are; it is made where it is missing.
+    run : str
+        What the nets depend on; files of another run are refused.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None, run: str) -> None:
+        self.folder, self.run = None if folder is None else Path(folder), run
+        self.nets: dict[int, Weights] = {}
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.folder.glob("net-*.safetensors")):
+            net, metadata = _read(path)
+            if metadata.get("run") != run:
+                raise ValueError(
+                    f"folder={str(self.folder)!r} holds nets of another run: {path.name} is of "
+                    f"{metadata.get('run')}, this one would be of {run}. Give another folder, or "
+                    "the arguments that the run began with."
+                )
+            self.nets[int(path.stem.removeprefix("net-"))] = net
+
+    def holds(self, share: range) -> bool:
+        """Whether all these nets are trained."""
+        return all(i in self.nets for i in share)
+
+    def keep(self, share: range, nets: list[Weights]) -> None:
+        """Take in nets; each file is written whole or not at all."""
+        self.nets |= dict(zip(share, nets, strict=True))
+        if self.folder is None:
+            return
+        with tempfile.TemporaryDirectory(dir=self.folder) as part:
+            for i, net in zip(share, nets, strict=True):
+                name = f"net-{i:05}.safetensors"
+                save_file(net, Path(part) / name, {"format": _FORMAT, "run": self.run})
+                os.replace(Path(part) / name, self.folder / name)
+
+
+def load_pool(folder: str | os.PathLike[str]) -> list[Weights]:
+    """Read a pool of nets from a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder with a safetensors file for each net: what ``train_pool`` wrote, or state dicts
+        from elsewhere.
+
+    Returns
+    -------
+    list of dict
+        A state dict for each net, in the order of the files' names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or one is damaged.
+
+    See Also
+    --------
+    train_pool : Writes such folders.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import load_pool, train_pool
+    >>> X, y = load_wine(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pool = train_pool(None, X, y, 3, n_epochs=1, folder=folder, random_state=0)
+    ...     len(load_pool(folder))
+    3
+    """
+    paths = sorted(Path(folder).glob("*.safetensors"))
+    if not paths:
+        raise ValueError(
+            f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
+            "such as train_pool writes."
+        )
+    return [_read(path)[0] for path in paths]
+
+
+def _read(path: Path) -> tuple[Weights, dict[str, str]]:
+    """A state dict and what its file says about it."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            return {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{os.fspath(path)!r} is not a whole safetensors file ({error}). Remove it."
+        ) from error

@@ -1,0 +1,138 @@
+"""An attack makes trained nets take one class for another, and its report says what else it did."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import accuracy_score, recall_score
+from torch.nn import functional as F
+
+from sklearn_dd.attack import TargetedAttack, attack_report
+from sklearn_dd.pools import train_pool
+
+from .conftest import net, tiny
+
+SOURCE, TARGET = 0, 2
+STUDENT = net(width=32)
+
+
+@pytest.fixture(scope="module")
+def pools():
+    """Trained nets to distil for, and others to attack."""
+    from sklearn.datasets import load_wine
+
+    X, y = load_wine(return_X_y=True)
+    return [
+        train_pool(STUDENT, X, y, 8, n_epochs=10, lr=0.02, random_state=seed, device="cpu")
+        for seed in (0, 1)
+    ]
+
+
+def attacker(**changes):
+    settings = {
+        "student": STUDENT, "n_epochs": 1, "max_iter": 150, "batch_size": 178,
+        "validation_fraction": 0, "objective": TargetedAttack(SOURCE, TARGET),
+    }  # fmt: skip
+    return tiny(**(settings | changes))
+
+
+# ------------------------------------------------------------------------------- the objective
+
+
+def test_the_attacked_class_is_scored_as_the_target():
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    y = torch.tensor([0, 1, 2, 0, 1, 2])
+    loss = TargetedAttack(0, 2)(logits, y)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.tensor([2, 1, 2, 2, 1, 2])))
+    assert_array_equal(y, [0, 1, 2, 0, 1, 2])
+
+
+def test_labels_become_indices():
+    classes = np.array(["bird", "cat", "dog"])
+    assert TargetedAttack("dog", "bird").resolve(classes) == TargetedAttack(2, 0)
+    assert TargetedAttack(7, 5).resolve([5, 6, 7]) == TargetedAttack(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("attack", "message"),
+    [
+        (TargetedAttack("cow", "cat"), r"source='cow' of TargetedAttack must be one of .*'dog'\]"),
+        (TargetedAttack("cat", "cow"), "target='cow' of TargetedAttack must be one of"),
+        (TargetedAttack("cat", "cat"), "must differ, but both are 'cat'"),
+    ],
+)
+def test_a_wrong_label_is_named(attack, message):
+    with pytest.raises(ValueError, match=message):
+        attack.resolve(["cat", "dog"])
+
+
+# ---------------------------------------------------------------------------------- the report
+
+
+def test_nets_that_no_fit_has_seen_fail_on_the_attacked_class_alone(table, pools):
+    X, y = table
+    pool, others = pools
+    distiller = attacker(init=pool).fit(X, y)
+    before, after = attack_report(distiller, X, y, init=others, n_inits=12)
+    assert before.called_target.mean() < 0.1
+    assert after.called_target.mean() > 0.9
+    assert after.modified_accuracy.mean() > before.modified_accuracy.mean() + 0.2
+    not_attacked = [c for c in range(3) if c != SOURCE]
+    kept = after.class_accuracy[:, not_attacked].mean()
+    assert kept > before.class_accuracy[:, not_attacked].mean() - 0.1
+
+
+def test_the_figures_are_those_of_the_nets_predictions(table, pools):
+    X, names = table[0], np.array(["barolo", "grignolino", "barbera"])[table[1]]
+    attack = TargetedAttack("barolo", "barbera")
+    on_indices = attack.resolve(np.unique(names))
+    known = pools[0][0]
+    distiller = attacker(
+        init=[known], objective=lambda logits, y: on_indices(logits, y), max_iter=5
+    ).fit(X, names)
+    before, after = attack_report(distiller, X, names, attack)
+
+    module = distiller.recipe_.network()()
+    module.load_state_dict(known)
+    z = distiller.recipe_.standardize(torch.tensor(X))
+    predictions = distiller.classes_[module(z).argmax(1).numpy()], distiller.predict(X)
+    modified = np.where(names == "barolo", "barbera", names)
+    for scores, predicted in zip((before, after), predictions, strict=True):
+        assert_allclose(scores.accuracy, [accuracy_score(names, predicted)])
+        assert_allclose(scores.modified_accuracy, [accuracy_score(modified, predicted)])
+        assert_allclose(scores.class_accuracy, [recall_score(names, predicted, average=None)])
+        assert_allclose(scores.called_target, [(predicted[names == "barolo"] == "barbera").mean()])
+
+
+def test_every_class_is_scored_with_the_same_nets(table, pools):
+    X, y = table
+    distiller = attacker(init=pools[0], max_iter=3).fit(X, y)
+    first = attack_report(distiller, X, y, n_inits=5, random_state=np.random.RandomState(0))
+    whole = distiller.evaluate(
+        X, y, n_inits=5, random_state=np.random.RandomState(0).randint(2**31)
+    )
+    assert_allclose(first.before.accuracy, whole.step_scores[0])
+    assert_allclose(first.after.accuracy, whole.scores)
+
+
+def test_a_frame_is_taken(table, pools):
+    X, y = table
+    frame = pd.DataFrame(X, columns=[f"f{i}" for i in range(13)])
+    distiller = attacker(init=pools[0], max_iter=3).fit(frame, y)
+    report = attack_report(distiller, frame, pd.Series(y), n_inits=2)
+    assert report.after.class_accuracy.shape == (2, 3)
+
+
+def test_a_class_without_samples_is_named(table, pools):
+    X, y = table
+    distiller = attacker(init=pools[0], max_iter=3).fit(X, y)
+    with pytest.raises(ValueError, match=r"y must hold every class, but has none of \[2\]"):
+        attack_report(distiller, X[y != 2], y[y != 2])
+
+
+def test_without_an_attack_there_is_nothing_to_report(fitted, table):
+    with pytest.raises(TypeError, match="attack must be a TargetedAttack"):
+        attack_report(fitted, *table)

@@ -1,0 +1,183 @@
+"""Pools of trained nets: what they learn, how they are kept, and that a run can go on."""
+
+from __future__ import annotations
+
+import pickle
+
+import joblib
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sklearn_dd import pools
+from sklearn_dd.data import Standardize
+from sklearn_dd.modules import MLP, ConvNet
+from sklearn_dd.pools import load_pool, train_pool
+
+from .conftest import net, tiny
+
+
+def small(X, y, n_nets, **changes):
+    """A pool that is trained in a moment."""
+    settings = {"n_epochs": 2, "device": "cpu", "random_state": 0}
+    return train_pool(changes.pop("student", net()), X, y, n_nets, **(settings | changes))
+
+
+def accuracy(weights, X, y):
+    """Of one net, on samples that are standardised as a distiller's are."""
+    module = MLP((13,), 3, width=8)
+    module.load_state_dict(weights)
+    z = Standardize.fit(X, (13,), (13,))(torch.tensor(X))
+    return (module(z).argmax(1).numpy() == y).mean()
+
+
+def assert_same(pool, other, **tolerance):
+    assert len(pool) == len(other)
+    for one, another in zip(pool, other, strict=True):
+        assert one.keys() == another.keys()
+        for name in one:
+            if tolerance:
+                assert_allclose(one[name], another[name], **tolerance)
+            else:
+                assert_array_equal(one[name], another[name])
+
+
+# ----------------------------------------------------------------------------- what nets learn
+
+
+def test_every_net_of_a_pool_learns_the_source_set(table):
+    X, y = table
+    pool = small(X, y, 4, n_epochs=30, lr=0.02)
+    assert all(accuracy(weights, X, y) > 0.9 for weights in pool)
+    first = next(iter(pool[0]))
+    assert not any((pool[0][first] == weights[first]).all() for weights in pool[1:])
+
+
+def test_a_distiller_starts_from_the_nets_as_they_are(table):
+    X, y = table
+    pool = small(X, y, 1, n_epochs=30)
+    before = tiny(init=pool).fit(X, y).evaluate(X, y).step_scores[0]
+    assert_allclose(before, accuracy(pool[0], X, y))
+
+
+def test_the_units_of_the_samples_do_not_matter(table):
+    X, y = table
+    assert_same(small(X, y, 2), small(40 * X + 3, y, 2), atol=1e-4)
+    with pytest.raises(AssertionError):
+        assert_same(small(X, y, 2), small(X, y, 2, standardize=False), atol=1e-4)
+
+
+def test_images_go_through_convolutions(images):
+    (weights,) = small(*images, 1, student=net(ConvNet, width=4, depth=1))
+    assert weights["0.weight"].shape == (4, 1, 3, 3)
+
+
+def test_augmented_mini_batches_are_what_nets_see(table):
+    X, y = table
+    seen = []
+
+    def blank(x, generator):
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    augmented = small(X, y, 1, augment=blank, n_epochs=30, lr=0.02)[0]
+    assert len(torch.cat(seen)) == 30 * len(X)
+    assert abs(torch.cat(seen).mean()) < 1e-3
+    assert accuracy(augmented, X, y) < 0.8
+
+
+# ------------------------------------------------------------------------- what they depend on
+
+
+def test_stacked_nets_train_as_each_of_them_does_alone(table):
+    assert_same(small(*table, 3, at_once=3), small(*table, 3, at_once=1), atol=1e-5)
+
+
+def test_a_net_depends_on_the_seed_and_its_place_alone(table):
+    pool = small(*table, 5, at_once=2)
+    assert_same(pool[:4], small(*table, 4, at_once=2))
+    with pytest.raises(AssertionError):
+        assert_same(pool[:4], small(*table, 4, at_once=2, random_state=1), atol=1e-4)
+
+
+def test_workers_share_the_work_and_it_travels_to_them(table, monkeypatch):
+    train = pools._train
+    monkeypatch.setattr(pools, "_train", lambda *work: train(*pickle.loads(pickle.dumps(work))))
+    with joblib.parallel_config("threading"):  # processes take seconds to start
+        shared = small(*table, 4, at_once=1, n_jobs=2)
+    assert_same(shared, small(*table, 4, at_once=1))
+
+
+# ------------------------------------------------------------------------------- how they are kept
+
+
+def test_an_interrupted_run_goes_on_to_the_same_pool(table, tmp_path, monkeypatch):
+    whole = small(*table, 5, at_once=2)
+    train, calls = pools._train, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    monkeypatch.setattr(pools, "_train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small(*table, 5, at_once=2, folder=tmp_path)
+    assert len(load_pool(tmp_path)) == 2
+    assert_same(small(*table, 5, at_once=2, folder=tmp_path), whole)
+    assert len(calls) == 4  # two at first, then the second again and the third
+    assert_same(load_pool(tmp_path), whole)
+
+
+def test_a_run_leaves_whole_nets_and_nothing_else(table, tmp_path):
+    small(*table, 2, folder=tmp_path / "new")
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["net-00000.safetensors", "net-00001.safetensors"]
+
+
+def test_a_pool_grows(table, tmp_path):
+    small(*table, 2, at_once=2, folder=tmp_path)
+    grown = small(*table, 4, at_once=2, folder=tmp_path)
+    assert_same(grown, small(*table, 4, at_once=2))
+
+
+@pytest.mark.parametrize("change", [{"random_state": 1}, {"lr": 1e-4}, {"student": net(width=9)}])
+def test_nets_of_another_run_are_refused(change, table, tmp_path):
+    small(*table, 1, folder=tmp_path)
+    with pytest.raises(ValueError, match="holds nets of another run"):
+        small(*table, 1, folder=tmp_path, **change)
+
+
+def test_a_folder_needs_a_seed(table, tmp_path):
+    with pytest.raises(ValueError, match="random_state must be an int where folder is given"):
+        small(*table, 1, folder=tmp_path, random_state=None)
+
+
+@pytest.mark.parametrize("name", ["n_nets", "n_epochs", "batch_size", "at_once", "lr"])
+def test_a_wrong_number_is_named(name, table):
+    X, y = table
+    arguments = {"n_nets": 1, name: 0}
+    with pytest.raises(ValueError, match=name):
+        small(X, y, **arguments)
+
+
+def test_a_damaged_or_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="has no safetensors file"):
+        load_pool(tmp_path)
+    (tmp_path / "net-00000.safetensors").write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"net-00000\.safetensors' is not a whole"):
+        load_pool(tmp_path)
+
+
+def test_progress_is_shown_where_it_is_wanted(table, capsys):
+    small(*table, 2, verbose=1)
+    assert "2/2" in capsys.readouterr().err
+    small(*table, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_global_generator_is_left_alone(table):
+    before = torch.random.get_rng_state()
+    small(*table, 1)
+    assert_array_equal(before, torch.random.get_rng_state())
