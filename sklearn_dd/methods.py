@@ -57,6 +57,7 @@ def phases(
     cut = device.type == "cpu" and isinstance(objective, str) and len(sample_shape) > 1
     size = max(1, _MICRO_BATCH // math.prod(sample_shape))
     unrolled: Estimator = Unrolled(micro_batch=size if cut else None)
+    first: Any
     if isinstance(method, str):
         make = METHODS[method]
         first = unrolled if make is None else make()

@@ -56,7 +56,7 @@ def test_drawing_gives_what_the_seed_gives():
 
 def test_net_i_depends_on_i_alone():
     prior = priors.random(lambda: nn.Linear(3, 4))
-    two, five = (priors.draw(prior, n, 0, 1, 2) for n in (2, 5))
+    two, five = (priors.draw(prior, range(n), 0, 1, 2) for n in (2, 5))
     assert torch.equal(two["weight"], five["weight"][:2])
 
 
