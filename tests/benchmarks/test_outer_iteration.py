@@ -90,7 +90,7 @@ def test_time(benchmark, network, n_steps):
     benchmark.pedantic(runs["rebuilt"], rounds=ROUNDS)
     print(f"\n{network}, T = {n_steps}, of the naive loop's time:", ratios)
     assert ratios["rebuilt"] <= 1.3
-    assert ratios["kept"] <= 1
+    assert ratios["kept"] <= 1.1
 
 
 @pytest.mark.parametrize("network", ["LeNet", "MLP"])
