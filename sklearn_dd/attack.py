@@ -178,7 +178,7 @@ def attack_report(
     >>> X, y = load_wine(return_X_y=True)
     >>> pool = train_pool(None, X, y, 4, random_state=0)
     >>> distiller = DatasetDistiller(
-    ...     init=pool, n_epochs=1, objective=TargetedAttack(0, 1), validation_fraction=0,
+    ...     init=pool, n_epochs=1, objective=TargetedAttack(0, 1),
     ...     max_iter=100, random_state=0,
     ... ).fit(X, y)
     >>> before, after = attack_report(distiller, X, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,7 @@ class Progress:
     Parameters
     ----------
     verbose : int
-        0 is silent, 1 a progress bar with loss, validation accuracy and time left, 2 a line for
+        0 is silent, 1 a progress bar with loss, validation score and time left, 2 a line for
         each validation as well.
     max_iter : int
         Iterations of the whole fit.
@@ -48,20 +49,20 @@ class Progress:
         self.bar.close()
 
     def __call__(self, iteration: Iteration, score: float | None) -> None:
-        """Report one iteration, and the validation accuracy where it was just measured."""
+        """Report one iteration, and the validation score where it was just measured."""
         if not self.verbose:
             return
         shown = {"loss": f"{iteration.loss:.3f}"}
         if score is not None:
             self.score = score
         if self.score is not None:
-            shown["val_acc"] = f"{self.score:.3f}"
+            shown["val"] = f"{self.score:.3f}"
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
         if self.verbose > 1 and score is not None:
             self.bar.write(
                 f"iteration {iteration.done}: loss {iteration.loss:.4f}, "
-                f"validation accuracy {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
+                f"validation score {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
             )
 
 
@@ -73,7 +74,7 @@ class Monitor:
     distilled : DistilledSet
         The set that the outer loop improves in place.
     validate : callable or None
-        Returns the validation accuracy of the set as it is. With ``None`` the last iterate counts
+        Returns the validation score of the set as it is. With ``None`` the last iterate counts
         as the best.
     max_iter : int
         Iterations to come.
@@ -92,7 +93,7 @@ class Monitor:
         self.n_iter_no_change = n_iter_no_change
         self.every = min(-(-max_iter // _VALIDATIONS), n_iter_no_change or max_iter)
         self.max_iter = max_iter
-        self.best, self.best_score = distilled.snapshot(), -1.0
+        self.best, self.best_score = distilled.snapshot(), -math.inf
         self.progress = 0  # the iteration that was last better than all before
         self.done = 0
         self.history: dict[str, list[Any]] = {
@@ -101,7 +102,7 @@ class Monitor:
         self.iteration: Iteration | None = None
 
     def look(self, iteration: Iteration) -> float | None:
-        """Take note of an iteration; return the validation accuracy where it is due."""
+        """Take note of an iteration; return the validation score where it is due."""
         self.iteration, self.done = iteration, self.done + 1
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
@@ -109,7 +110,7 @@ class Monitor:
             self.best, self.progress = self.distilled.snapshot(), self.done
             return None
         if self.done % self.every and self.done != self.max_iter:
-            if self.best_score < 0:  # none is validated yet: the last counts as the best
+            if not self.history["validation_iter"]:  # until then the last counts as the best
                 self.best = self.distilled.snapshot()
             return None
         return self._score(self.validate)

@@ -35,7 +35,7 @@ from .engine.outer_loop import OuterLoop
 from .engine.priors import draw
 from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
-from .evaluation import Evaluation, evaluate, steps_of, train_and_score
+from .evaluation import Evaluation, evaluate, steps_of, train_and_judge, train_and_score
 from .files import PathLike
 from .methods import AUGMENTATIONS, METHODS, phases
 from .run import Run, Saved
@@ -167,7 +167,8 @@ class DatasetDistiller(
         Outer iterations that were run.
     history_ : dict of lists
         ``"loss"`` and ``"gradient_norm"`` of each iteration; ``"validation_iter"`` and
-        ``"validation_score"``, the number of iterations done and the accuracy at each validation.
+        ``"validation_score"``, the number of iterations done and the accuracy at each validation;
+        for another objective, minus its mean.
     student_ : NeuralNetClassifier
         A skorch net that was trained on the distilled data alone; it takes samples in the units of
         X and predicts indices into ``classes_``.
@@ -354,9 +355,13 @@ class DatasetDistiller(
         judges = range(1 if known else _HELD_OUT_INITS)
         nets = draw(prior, judges, seed, Stream.HELD_OUT, device=device)
 
+        objective = self._objective(classes)
+
         def validate() -> float:
             steps = steps_of(distilled.x, distilled.y, distilled.lrs)
-            return float(train_and_score(pupil, nets, steps, held_out).mean())
+            if objective is classification:
+                return float(train_and_score(pupil, nets, steps, held_out).mean())
+            return train_and_judge(pupil, nets, steps, held_out, objective)
 
         if self.n_iter_no_change is not None and not len(held_out):
             raise ValueError(
@@ -364,7 +369,6 @@ class DatasetDistiller(
                 f"validation_fraction={self.validation_fraction} holds out none of {len(y)}. Raise "
                 "it, or leave n_iter_no_change=None."
             )
-        objective = self._objective(classes)
 
         def outer_loop(
             estimator: Estimator, max_iter: int, progress: Callable[[int], float] | None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .data import Array, RealData
 from .engine.inner_loop import Learner, schedule, train, unroll
+from .engine.objectives import Objective
 from .engine.optimizers import Params, Step
 
 
@@ -55,6 +56,23 @@ def train_and_score(learner: Learner, params: Params, steps: list[Step], real: R
             for group in learner.groups(params)
         ]
     )
+
+
+def train_and_judge(
+    learner: Learner, params: Params, steps: list[Step], real: RealData, objective: Objective
+) -> float:
+    """Train stacked nets and return minus the objective, mean over nets and ``real``."""
+    start, total = learner.optimizer.start, 0.0
+    groups = learner.groups(params)
+    for group in groups:
+        nets = train(learner, start(group), steps)[0]
+        for x, y in real.in_order():
+            with torch.no_grad():
+                logits = learner.apply(nets, x)
+                stacked = logits if logits.ndim > 2 else logits[None]
+                losses = torch.stack([objective(of_one, y) for of_one in stacked])
+            total -= float(losses.mean()) * len(y)
+    return total / len(groups) / len(real)
 
 
 def evaluate(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Evaluation:

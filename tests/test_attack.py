@@ -34,7 +34,7 @@ def pools():
 def attacker(**changes):
     settings = {
         "student": STUDENT, "n_epochs": 1, "max_iter": 150, "batch_size": 178,
-        "validation_fraction": 0, "objective": TargetedAttack(SOURCE, TARGET),
+        "objective": TargetedAttack(SOURCE, TARGET),
     }  # fmt: skip
     return tiny(**(settings | changes))
 

@@ -624,7 +624,7 @@ def test_verbose_1_shows_a_bar(table, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     last = err.replace("\n", "\r").strip("\r").split("\r")[-1]
-    assert re.search(r"3/3 .*loss=\d.*val_acc=\d", last)
+    assert re.search(r"3/3 .*loss=\d.*val=\d", last)
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", last), "time left"
 
 
@@ -989,3 +989,15 @@ def test_trained_students_start_from_the_prior_of_the_fit(table):
     distiller = tiny(init=zeros).fit(*table)
     start = distiller.transform().train(random_state=3).get_params_for("module")["weights"]
     assert not any(w.any() for w in start.values())
+
+
+def test_another_objective_judges_the_iterates_as_well(table):
+    """Minus the objective, by whose best the iterate is kept."""
+
+    def margin(logits, y):
+        return (1 - logits[torch.arange(len(y)), y] + logits.mean(1)).relu().mean()
+
+    scores = tiny(objective=margin, max_iter=20).fit(*table).history_["validation_score"]
+    assert max(scores) <= 0
+    assert scores[-1] > scores[0]
+    assert all(score > -5 for score in scores)
