@@ -105,6 +105,20 @@ def test_memory(network):
     assert peaks[300] - peaks[100] <= 200 * theta
 
 
+def test_long_trainings_need_little_memory():
+    """A twentieth of the naive loop's at T = 300, for half as much time again as kept graphs."""
+    p = make("LeNet", 300)
+    rebuilt, kept = engine(p, memory=0), engine(p, memory=1 << 30)
+    share = peak_bytes(naive(p)) / peak_bytes(rebuilt)
+    rounds = [(seconds(rebuilt), seconds(kept)) for _ in range(ROUNDS)]
+    ratio = statistics.median(a / b for a, b in rounds)
+    print(
+        f"\nLeNet, T = 300: 1/{share:.1f} of the naive loop's memory, {ratio:.2f} of kept graphs' time"
+    )
+    assert share >= 20
+    assert ratio <= 1.5
+
+
 @pytest.mark.parametrize("network", ["LeNet", "MLP"])
 def test_time_is_linear(network):
     """The second hundred steps take as long as the first."""
