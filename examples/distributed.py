@@ -1,4 +1,8 @@
-"""One fit by several processes, each with its share of the students.
+"""
+Several processes
+=================
+
+One fit by several processes, each with its share of the students::
 
     OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node=2 examples/distributed.py
 

@@ -1,4 +1,8 @@
-"""A grid search whose fits run on a dask cluster.
+"""
+A grid search on dask
+=====================
+
+The fits of the search run on a dask cluster::
 
     pip install "dask[distributed]"
     OMP_NUM_THREADS=1 python examples/grid_search_on_dask.py
