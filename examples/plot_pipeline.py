@@ -55,7 +55,7 @@ print(f"Its accuracy on the test set: {search.score(X_test, y_test):.3f}")
 
 scores = search.cv_results_["mean_test_score"].reshape(3, 3)
 
-figure, ax = plt.subplots(figsize=(4.4, 3.6), layout="constrained")
+figure, ax = plt.subplots(figsize=(5, 3.6), layout="constrained")
 image = ax.imshow(scores, cmap="viridis", origin="lower")
 for (row, column), score in np.ndenumerate(scores):
     colour = "black" if score > scores.mean() else "white"
