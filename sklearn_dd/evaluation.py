@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .data import Array, RealData
 from .engine.inner_loop import Learner, schedule, train, unroll
-from .engine.objectives import Objective
+from .engine.objectives import Objective, mean_over_nets
 from .engine.optimizers import Params, Step
 
 
@@ -68,10 +68,8 @@ def train_and_judge(
         nets = train(learner, start(group), steps)[0]
         for x, y in real.in_order():
             with torch.no_grad():
-                logits = learner.apply(nets, x)
-                stacked = logits if logits.ndim > 2 else logits[None]
-                losses = torch.stack([objective(of_one, y) for of_one in stacked])
-            total -= float(losses.mean()) * len(y)
+                loss = mean_over_nets(objective, learner.apply(nets, x), y)
+            total -= float(loss) * len(y)
     return total / len(groups) / len(real)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from .inner_loop import Learner, schedule, train
-from .objectives import Objective
+from .objectives import Objective, mean_over_nets
 from .optimizers import Carry, Cotangent, Params, PullBack, Step, as_leaves
 
 
@@ -185,8 +185,8 @@ def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        _, tape = record(learner, carry, [step])
-    return sum(held.values()) if tape else 0
+        record(learner, carry, [step])
+    return sum(held.values())
 
 
 def outer_gradient(
@@ -205,9 +205,7 @@ def outer_gradient(
     size = micro_batch or len(x)
     for x_part, y_part in zip(x.split(size), y.split(size), strict=True):
         with torch.enable_grad():
-            logits = learner.apply(leaves, x_part)
-            nets = logits if logits.ndim > 2 else logits[None]
-            loss = torch.stack([objective(of_one, y_part) for of_one in nets]).mean()
+            loss = mean_over_nets(objective, learner.apply(leaves, x_part), y_part)
         share = len(x_part) / len(x)
         part = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         for g, d in zip(gradient, part, strict=True):

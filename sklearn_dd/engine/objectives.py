@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """(logits (batch, n_classes), y (batch,)) -> scalar."""
+
+
+def mean_over_nets(
+    objective: Objective,
+    outputs: Tensor,  # ([n_nets,] batch, n_classes)
+    y: Tensor,  # (batch,)
+) -> Tensor:
+    """The objective of one net, or its mean over stacked nets."""
+    nets = outputs if outputs.ndim > 2 else outputs[None]
+    return torch.stack([objective(of_one, y) for of_one in nets]).mean()
 
 
 def classification(

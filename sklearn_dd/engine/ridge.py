@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from .hypergradient import Hypergradient
 from .inner_loop import Learner
-from .objectives import Objective, classification
+from .objectives import Objective, classification, mean_over_nets
 from .optimizers import Adam, Carry, Params
 
 OPTIMIZER = Adam()
@@ -108,8 +108,7 @@ class Ridge:
             ours = learner.features(params, x.flatten(0, 1))
             theirs = learner.features(params, real[0])
             predicted = kernel_ridge(ours, y.flatten(0, 1) - 1 / y.shape[-1], theirs, self.penalty)
-            nets = predicted if predicted.ndim > 2 else predicted[None]
-            return torch.stack([objective(of_one, real[1]) for of_one in nets]).mean()
+            return mean_over_nets(objective, predicted, real[1])
 
 
 def kernel_ridge(
