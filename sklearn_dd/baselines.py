@@ -16,15 +16,15 @@ from sklearn.base import _fit_context
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import Tensor
 
 from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
 from .distilled import DistilledData, Recipe, describe
 from .distiller import DatasetDistiller
-from .engine.hypergradient import Hypergradient, Unrolled
+from .engine.hypergradient import Hypergradient, Task, Unrolled
+from .engine.inner_loop import schedule
 from .engine.priors import draw
 from .engine.seeds import Stream
-from .evaluation import steps_of, train_and_score
+from .evaluation import train_and_score
 from .student import learner
 from .validation import samples_per_step, training_set
 
@@ -38,17 +38,10 @@ _SHARED = (
 )  # fmt: skip
 
 
-def _nothing(
-    learner: Any, params: Any, x: Tensor, y: Tensor, lrs: Tensor, *rest: Any
-) -> Hypergradient:
-    """A hypergradient of 0: samples, labels and step sizes stay as they are."""
-    return Hypergradient(*(torch.zeros_like(t) for t in (lrs.sum(), x, y, lrs)))
-
-
-def _step_sizes_alone(*given: Any) -> Hypergradient:
+def _step_sizes_alone(task: Task) -> Hypergradient:
     """The exact hypergradient of the step sizes; samples and labels stay as they are."""
-    exact = Unrolled()(*given)
-    return exact._replace(x=torch.zeros_like(exact.x), y=torch.zeros_like(exact.y))
+    exact = Unrolled()(task)
+    return task.no_gradient()._replace(loss=exact.loss, lrs=exact.lrs)
 
 
 class Baseline(DatasetDistiller):
@@ -198,7 +191,7 @@ class Baseline(DatasetDistiller):
         """A distiller that starts at ``samples`` and ``step_size`` and stays there."""
         own = {name: getattr(self, name) for name in DatasetDistiller().get_params(deep=False)}
         start = {"data_init": samples, "distill_lr": step_size, "random_state": seed}
-        stay = {"method": _nothing, "max_iter": 1, "n_inits": 1, "validation_fraction": 0}
+        stay = {"method": Task.no_gradient, "max_iter": 1, "n_inits": 1, "validation_fraction": 0}
         return DatasetDistiller(**(own | start | stay | {"verbose": 0}))
 
     def _choose(
@@ -377,7 +370,7 @@ def _judge(
 
     def score(samples: Array, step_size: float) -> float:
         data = DistilledData(samples, y, np.full(shape, step_size), recipe)
-        steps = steps_of(*(tensor.to(real.device) for tensor in data.as_tensors()))
+        steps = schedule(*(tensor.to(real.device) for tensor in data.as_tensors()))
         return float(train_and_score(pupil, nets, steps, real).mean())
 
     return score

@@ -30,12 +30,13 @@ from .data import Array, RealData, Standardize, as_tensor, resolve_device, stude
 from .distilled import DistilledData, Recipe, describe
 from .engine.distilled_set import DistilledSet
 from .engine.hypergradient import Estimator
+from .engine.inner_loop import schedule
 from .engine.objectives import Objective, classification
 from .engine.outer_loop import OuterLoop
 from .engine.priors import draw
 from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
-from .evaluation import Evaluation, evaluate, steps_of, train_and_judge, train_and_score
+from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
 from .files import PathLike
 from .methods import AUGMENTATIONS, METHODS, phases
 from .run import Run, Saved
@@ -101,13 +102,23 @@ class DatasetDistiller(
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
         Where the synthetic samples start: standard normal noise, random real samples, cluster
         centres or class means, or an array in the units of X, ordered by step.
+    augment : None, {"flip", "shift", "dsa"} or callable, default=None
+        A random transformation of each outer iteration, of real and synthetic images alike. A
+        callable takes images (n, channels, height, width) and a ``torch.Generator``, and treats all
+        images alike; see ``sklearn_dd.engine.augmentation``.
     distill_lr : float, default=0.3
         Where the learned step sizes start.
     max_iter : int, default=1000
         Outer iterations.
+    max_time : float or None, default=None
+        Seconds for the outer loop. It ends after so many, or after ``max_iter`` iterations; the
+        outer step sizes fall to 0 by then.
     outer_lr : float, default=0.05
         Step size of Adam in the outer loop, in standard deviations of X; it falls to 0 along a
         cosine.
+    step_size_rate : float, default=0.2
+        Rate at which the step sizes move, as a share of ``outer_lr``: as fast as the samples, they
+        may creep up until training diverges; 0 holds them still.
     batch_size : int, default=256
         Real samples of each outer iteration; all of them, where there are fewer.
     n_inits : int, default=4
@@ -132,16 +143,6 @@ class DatasetDistiller(
         0 is silent, 1 shows a progress bar, 2 also a line for each validation.
     warm_start : bool, default=False
         Start from the result of the last fit.
-    augment : None, {"flip", "shift", "dsa"} or callable, default=None
-        A random transformation of each outer iteration, of real and synthetic images alike. A
-        callable takes images (n, channels, height, width) and a ``torch.Generator``, and treats all
-        images alike; see ``sklearn_dd.engine.augmentation``.
-    step_size_rate : float, default=0.2
-        Rate at which the step sizes move, as a share of ``outer_lr``: as fast as the samples, they
-        may creep up until training diverges; 0 holds them still.
-    max_time : float or None, default=None
-        Seconds for the outer loop. It ends after so many, or after ``max_iter`` iterations; the
-        outer step sizes fall to 0 by then.
     checkpoint : path-like or None, default=None
         A file that holds, at any time, what ``fit(X, y, resume_from=...)`` needs to go on.
     checkpoint_every : int, default=100
@@ -217,9 +218,12 @@ class DatasetDistiller(
         "method": [StrOptions(set(METHODS)), callable],
         "labels": [StrOptions({"hard", "soft"})],
         "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
+        "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
         "distill_lr": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "outer_lr": [Interval(Real, 0, None, closed="neither")],
+        "step_size_rate": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_inits": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
@@ -230,9 +234,6 @@ class DatasetDistiller(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
-        "step_size_rate": [Interval(Real, 0, None, closed="left")],
-        "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "checkpoint": [None, str, os.PathLike],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
@@ -253,9 +254,12 @@ class DatasetDistiller(
         method: Any = "unrolled",
         labels: str = "hard",
         data_init: Any = "real",
+        augment: Any = None,
         distill_lr: float = 0.3,
         max_iter: int = 1000,
+        max_time: float | None = None,
         outer_lr: float = 0.05,
+        step_size_rate: float = 0.2,
         batch_size: int = 256,
         n_inits: int = 4,
         validation_fraction: float = 0.1,
@@ -266,9 +270,6 @@ class DatasetDistiller(
         random_state: Any = None,
         verbose: int = 0,
         warm_start: bool = False,
-        augment: Any = None,
-        step_size_rate: float = 0.2,
-        max_time: float | None = None,
         checkpoint: PathLike | None = None,
         checkpoint_every: int = 100,
     ) -> None:
@@ -281,9 +282,12 @@ class DatasetDistiller(
         self.method = method
         self.labels = labels
         self.data_init = data_init
+        self.augment = augment
         self.distill_lr = distill_lr
         self.max_iter = max_iter
+        self.max_time = max_time
         self.outer_lr = outer_lr
+        self.step_size_rate = step_size_rate
         self.batch_size = batch_size
         self.n_inits = n_inits
         self.validation_fraction = validation_fraction
@@ -294,9 +298,6 @@ class DatasetDistiller(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
-        self.augment = augment
-        self.step_size_rate = step_size_rate
-        self.max_time = max_time
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
 
@@ -358,7 +359,7 @@ class DatasetDistiller(
         objective = self._objective(classes)
 
         def validate() -> float:
-            steps = steps_of(distilled.x, distilled.y, distilled.lrs)
+            steps = schedule(distilled.x, distilled.y, distilled.lrs)
             if objective is classification:
                 return float(train_and_score(pupil, nets, steps, held_out).mean())
             return train_and_judge(pupil, nets, steps, held_out, objective)
@@ -667,7 +668,7 @@ class DatasetDistiller(
         fresh = range(1 if one_net else n_inits)
         nets = draw(prior, fresh, seed, Stream.EVALUATE, device=device)
         real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
-        steps = steps_of(*(tensor.to(device) for tensor in data.as_tensors()))
+        steps = schedule(*(tensor.to(device) for tensor in data.as_tensors()))
         return evaluate(learner(network, device), nets, steps, real)
 
     def __sklearn_tags__(self) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .data import Array, RealData
-from .engine.inner_loop import Learner, schedule, train, unroll
+from .engine.inner_loop import Learner, train, unroll
 from .engine.objectives import Objective, mean_over_nets
 from .engine.optimizers import Params, Step
 
@@ -39,12 +39,6 @@ def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
         for x, y in real.in_order():
             hits = hits + (learner.apply(params, x).argmax(-1) == y).sum(-1)
     return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
-
-
-def steps_of(x: Tensor, y: Tensor, lrs: Tensor) -> list[Step]:
-    """The gradient steps that stacked (x, y, lrs) stand for."""
-    x, y, lrs = (t.detach() for t in (x, y, lrs))
-    return schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
 
 
 def train_and_score(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Tensor:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
@@ -14,8 +12,8 @@ import joblib
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_scalar, gen_batches
 from torch import Tensor
@@ -27,10 +25,11 @@ from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights
 from .engine.seeds import Stream, generator
+from .files import Format, PathLike
 from .student import Network, choose_network, learner, weight_prior
 from .validation import training_set
 
-_FORMAT = "sklearn_dd.net"
+NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...)")
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(samples (n, *sample_shape), generator) -> transformed samples."""
@@ -49,7 +48,7 @@ def train_pool(
     augment: Augment | None = None,
     at_once: int = 50,
     n_jobs: int | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    folder: PathLike | None = None,
     sample_shape: tuple[int, ...] | None = None,
     standardize: bool = True,
     device: str | torch.device = "auto",
@@ -149,13 +148,13 @@ def train_pool(
     real = RealData(X, y, np.arange(len(X)), units, batch_size, resolve_device(device))
     run = {
         "student": network.name,
-        "shapes": network.shapes(),
+        "shapes": {name: list(shape) for name, shape in network.shapes().items()},
         "init": init if isinstance(init, str) else _name(init),
         "labels": joblib.hash((y, classes)),
         "training": [n_epochs, lr, batch_size, _name(augment), standardize],
         "seed": seed,
     }
-    store = _Store(folder, json.dumps(run))
+    store = _Store(folder, run)
 
     size = at_once if learner(network, real.device).at_once else 1
     shares = [range(i, min(i + size, n_nets)) for i in range(0, n_nets, size)]
@@ -233,23 +232,26 @@ class _Store:
     ----------
     folder : path-like or None
         Where the files are; it is made where it is missing.
-    run : str
+    run : dict
         What the nets depend on; files of another run are refused.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, run: str) -> None:
+    def __init__(self, folder: PathLike | None, run: dict[str, Any]) -> None:
         self.folder, self.run = None if folder is None else Path(folder), run
         self.nets: dict[int, Weights] = {}
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("net-*.safetensors")):
-            net, metadata = _read(path)
-            if metadata.get("run") != run:
+            net, theirs = NET.read(path)
+            other = [
+                f"{k} was {theirs.get(k)} and is {run[k]}" for k in run if theirs.get(k) != run[k]
+            ]
+            if other:
                 raise ValueError(
-                    f"folder={str(self.folder)!r} holds nets of another run: {path.name} is of "
-                    f"{metadata.get('run')}, this one would be of {run}. Give another folder, or "
-                    "the arguments that the run began with."
+                    f"folder={str(self.folder)!r} holds nets of another run, see {path.name}: "
+                    f"{', '.join(other)}. Give another folder, or the arguments that the run began "
+                    "with."
                 )
             self.nets[int(path.stem.removeprefix("net-"))] = net
 
@@ -262,14 +264,11 @@ class _Store:
         self.nets |= dict(zip(share, nets, strict=True))
         if self.folder is None:
             return
-        with tempfile.TemporaryDirectory(dir=self.folder) as part:
-            for i, net in zip(share, nets, strict=True):
-                name = f"net-{i:05}.safetensors"
-                save_file(net, Path(part) / name, {"format": _FORMAT, "run": self.run})
-                os.replace(Path(part) / name, self.folder / name)
+        for i, net in zip(share, nets, strict=True):
+            NET.write(self.folder / f"net-{i:05}.safetensors", net, self.run)
 
 
-def load_pool(folder: str | os.PathLike[str]) -> list[Weights]:
+def load_pool(folder: PathLike) -> list[Weights]:
     """Read a pool of nets from a folder.
 
     Parameters
@@ -309,15 +308,12 @@ def load_pool(folder: str | os.PathLike[str]) -> list[Weights]:
             f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
             "such as train_pool writes."
         )
-    return [_read(path)[0] for path in paths]
+    return [_read(path) for path in paths]
 
 
-def _read(path: Path) -> tuple[Weights, dict[str, str]]:
-    """A state dict and what its file says about it."""
+def _read(path: Path) -> Weights:
+    """A state dict, whoever wrote it."""
     try:
-        with safe_open(path, framework="pt") as f:
-            return {name: f.get_tensor(name) for name in f.keys()}, f.metadata() or {}  # noqa: SIM118
+        return load_file(path)
     except SafetensorError as error:
-        raise ValueError(
-            f"{os.fspath(path)!r} is not a whole safetensors file ({error}). Remove it."
-        ) from error
+        raise NET.damaged(path, error) from error

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.objectives import classification
 from sklearn_dd.modules import MLP, ConvNet
 
 from .conftest import net, tiny, tiny_for_images
@@ -23,14 +22,12 @@ DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
 def test_the_hypergradient_is_the_cpus(make, device):
     torch.manual_seed(0)
     p = make()
-    on_cpu = Unrolled()(
-        p.learner, p.params, p.x, p.y, p.lrs, classification, p.real, torch.Generator()
-    )
+    on_cpu = Unrolled()(p.task())
     p.module.to(device)
-    params = {name: q.to(device) for name, q in p.params.items()}
-    tensors = [t.to(device) for t in (p.x, p.y, p.lrs)]
-    real = (p.real[0].to(device), p.real[1].to(device))
-    found = Unrolled()(p.learner, params, *tensors, classification, real, torch.Generator())
+    nets = {name: q.to(device) for name, q in p.params.items()}
+    moved = {name: getattr(p, name).to(device) for name in ("x", "y", "lrs")}
+    real = tuple(t.to(device) for t in p.real)
+    found = Unrolled()(p.task(nets=nets, real=real, **moved))
     for a, b in zip(found, on_cpu, strict=True):
         assert a.device.type == device
         torch.testing.assert_close(a.cpu(), b, rtol=1e-9, atol=1e-12)

@@ -35,10 +35,9 @@ class Watched:
     def __init__(self, act=lambda call, hypergradient: hypergradient):
         self.act, self.seen = act, []
 
-    def __call__(self, learner, params, x, y, lrs, *rest):
-        self.seen.append((x.detach().clone(), y.detach().clone(), lrs.detach().clone()))
-        exact = Unrolled()(learner, params, x, y, lrs, *rest)
-        return self.act(len(self.seen) - 1, exact)
+    def __call__(self, task):
+        self.seen.append(tuple(t.detach().clone() for t in (task.x, task.y, task.lrs)))
+        return self.act(len(self.seen) - 1, Unrolled()(task))
 
 
 def scaled(hypergradient: Hypergradient, factor: float) -> Hypergradient:
@@ -754,7 +753,7 @@ def test_the_student_ends_with_the_parameters_of_the_engine(table, images, case)
     end, *_ = train(
         learner(network, torch.device("cpu")),
         network.optimizer.start(start),
-        schedule(x.unbind(), y_syn.unbind(), lrs.flatten().unbind()),
+        schedule(x, y_syn, lrs),
     )
     assert_same_weights(weights_of(distiller.student_), end)
     assert not torch.equal(next(iter(start.values())), next(iter(end.values())))

@@ -15,10 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .hypergradient import Estimator, Hypergradient
-from .inner_loop import Learner
-from .objectives import Objective
-from .optimizers import Params
+from .hypergradient import Estimator, Hypergradient, Task
 from .outer_loop import State, Stateful
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -137,25 +134,13 @@ class Augmented:
     def __init__(self, estimator: Estimator, augment: Augment = DSA) -> None:
         self.estimator, self.augment = estimator, augment
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked
-        x: Tensor,  # (n_steps, batch, channels, height, width)
-        y: Tensor,  # (n_steps, batch, n_classes)
-        lrs: Tensor,  # (n_epochs, n_steps)
-        objective: Objective,
-        real: tuple[Tensor, Tensor],  # (n, channels, height, width), (n,)
-        generator: torch.Generator,
-    ) -> Hypergradient:
-        seed = _whole(generator, 1 << 62)
-        x = x.detach().requires_grad_()
+    def __call__(self, task: Task) -> Hypergradient:
+        seed = _whole(task.generator, 1 << 62)
+        x = task.x.detach().requires_grad_()
         with torch.enable_grad():
             seen = torch.stack([self._alike(batch, seed) for batch in x])
-        real = self._alike(real[0], seed), real[1]
-        estimate = self.estimator(
-            learner, params, seen.detach(), y, lrs, objective, real, generator
-        )
+        real = self._alike(task.real[0], seed), task.real[1]
+        estimate = self.estimator(task._replace(x=seen.detach(), real=real))
         return estimate._replace(x=torch.autograd.grad(seen, x, estimate.x)[0])
 
     def state_dict(self) -> State:

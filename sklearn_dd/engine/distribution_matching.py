@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .hypergradient import Hypergradient
-from .inner_loop import Learner
-from .objectives import Objective
-from .optimizers import Params
+from .hypergradient import Hypergradient, Task
 
 
 class DistributionMatching:
@@ -21,35 +18,25 @@ class DistributionMatching:
     `Unrolled` learns step sizes afterwards (DM; Zhao and Bilen 2023, arXiv:2110.04181).
     """
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked
-        x: Tensor,  # (n_steps, batch, *sample_shape)
-        y: Tensor,  # (n_steps, batch, n_classes)
-        lrs: Tensor,  # (n_epochs, n_steps)
-        objective: Objective,
-        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
-        generator: torch.Generator,
-    ) -> Hypergradient:
-        assert learner.features is not None
+    def __call__(self, task: Task) -> Hypergradient:
+        features, x, (x_real, y_real) = task.learner.features, task.x, task.real
+        assert features is not None
         x = x.detach().requires_grad_()
-        ours, theirs = (averages(c, y) for c in (y.argmax(-1).flatten(), real[1]))
+        ours, theirs = (averages(c, task.y) for c in (task.y.argmax(-1).flatten(), y_real))
         shared = ours.any(1) & theirs.any(1)
         ours, theirs = ours[shared], theirs[shared]
-        loss, dx = x.new_zeros(()), torch.zeros_like(x)
-        groups = learner.groups(params)
+        total = task.no_gradient()
+        groups = task.learner.groups(task.nets)
         for group in groups:
             with torch.no_grad():
-                wanted = theirs @ learner.features(group, real[0])
+                wanted = theirs @ features(group, x_real)
             with torch.enable_grad():
-                gap = ours @ learner.features(group, x.flatten(0, 1)) - wanted
+                gap = ours @ features(group, x.flatten(0, 1)) - wanted
                 # ([n_nets,] n_classes, d): a mean over the nets, a sum over the rest.
                 distance = gap.square().sum((-2, -1)).mean()
-            dx += torch.autograd.grad(distance, x)[0]
-            loss += distance.detach()
-        n = len(groups)
-        return Hypergradient(loss / n, dx / n, torch.zeros_like(y), torch.zeros_like(lrs))
+            total.x.add_(torch.autograd.grad(distance, x)[0])
+            total.loss.add_(distance.detach())
+        return Hypergradient(*(part / len(groups) for part in total))
 
 
 def averages(

@@ -8,9 +8,8 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor
 
-from .hypergradient import Hypergradient, outer_gradient
+from .hypergradient import Hypergradient, Task, outer_gradient
 from .inner_loop import Learner, schedule, train
-from .objectives import Objective
 from .optimizers import Params, as_leaves
 
 
@@ -35,36 +34,26 @@ class GradientMatching:
     def __init__(self, max_age: int = 10) -> None:
         self.max_age = max_age
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked
-        x: Tensor,  # (n_steps, batch, *sample_shape)
-        y: Tensor,  # (n_steps, batch, n_classes)
-        lrs: Tensor,  # (n_epochs, n_steps)
-        objective: Objective,
-        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
-        generator: torch.Generator,
-    ) -> Hypergradient:
-        x, y, lrs = x.detach(), y.detach(), lrs.detach()
-        steps = schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
-        age = int(torch.randint(self.max_age + 1, (), generator=generator))
-        samples, labels = x.flatten(0, 1), y.flatten(0, 1)
+    def __call__(self, task: Task) -> Hypergradient:
+        learner, real = task.learner, task.real
+        steps = schedule(task.x, task.y, task.lrs)
+        age = int(torch.randint(self.max_age + 1, (), generator=task.generator))
+        samples, labels = (t.detach().flatten(0, 1) for t in (task.x, task.y))
         classes = labels.argmax(-1)
         shared = sorted(set(classes.tolist()) & set(real[1].tolist()))
-        loss, dx, dy = (torch.zeros_like(t) for t in (lrs.sum(), samples, labels))
-        for group in learner.groups(params):
+        total = task.no_gradient()
+        dx, dy = total.x.flatten(0, 1), total.y.flatten(0, 1)  # views
+        for group in learner.groups(task.nets):
             net = train(learner, learner.optimizer.start(group), islice(cycle(steps), age))[0]
             for c in shared:
                 ours, theirs = classes == c, real[1] == c
-                _, wanted = outer_gradient(learner, net, objective, *(t[theirs] for t in real))
-                part = _match(learner, net, samples[ours], labels[ours], wanted, params)
-                loss += part[0]
+                _, wanted = outer_gradient(learner, net, task.objective, *(t[theirs] for t in real))
+                part = _match(learner, net, samples[ours], labels[ours], wanted, task.nets)
+                total.loss.add_(part[0])
                 dx[ours] += part[1]
                 dy[ours] += part[2]
-        n_nets = len(next(iter(params.values())))
-        gradients = dx.reshape(x.shape), dy.reshape(y.shape), torch.zeros_like(lrs)
-        return Hypergradient(loss / n_nets, *(g / n_nets for g in gradients))
+        n_nets = len(next(iter(task.nets.values())))
+        return Hypergradient(*(part / n_nets for part in total))
 
 
 def _match(

@@ -25,20 +25,28 @@ class Hypergradient(NamedTuple):
     lrs: Tensor  # (n_epochs, n_steps)
 
 
+class Task(NamedTuple):
+    """What one differentiates: training on a distilled set, judged on a real batch."""
+
+    learner: Learner
+    nets: Params  # stacked, where training starts
+    x: Tensor  # (n_steps, batch, *sample_shape)
+    y: Tensor  # (n_steps, batch, n_classes)
+    lrs: Tensor  # (n_epochs, n_steps)
+    objective: Objective
+    real: tuple[Tensor, Tensor]  # (n, *sample_shape), (n,)
+    generator: torch.Generator  # of an estimator's own draws
+
+    def no_gradient(self) -> Hypergradient:
+        """A loss of 0 and gradients of 0."""
+        sinks = (self.lrs.sum(), self.x, self.y, self.lrs)
+        return Hypergradient(*(torch.zeros_like(t) for t in sinks))
+
+
 class Estimator(Protocol):
     """How one differentiates through training: an object, so that methods can be swapped."""
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked
-        x: Tensor,
-        y: Tensor,
-        lrs: Tensor,
-        objective: Objective,
-        real: tuple[Tensor, Tensor],
-        generator: torch.Generator,
-    ) -> Hypergradient: ...
+    def __call__(self, task: Task, /) -> Hypergradient: ...
 
 
 class Unrolled:
@@ -78,42 +86,25 @@ class Unrolled:
         self.micro_batch, self.segment = micro_batch, segment
         self._graphs: dict[object, int] = {}  # what was measured once
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked
-        x: Tensor,  # (n_steps, batch, *sample_shape)
-        y: Tensor,  # (n_steps, batch, n_classes)
-        lrs: Tensor,  # (n_epochs, n_steps)
-        objective: Objective,
-        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
-        generator: torch.Generator,
-    ) -> Hypergradient:
-        x, y, lrs = x.detach(), y.detach(), lrs.detach()
-        steps = schedule(x.unbind(), y.unbind(), lrs.flatten().unbind())
+    def __call__(self, task: Task) -> Hypergradient:
+        steps = schedule(task.x, task.y, task.lrs)
         first = 0
         if self.window is not None and self.window < len(steps):
             n_warm = len(steps) - self.window
-            first = int(torch.randint(n_warm + 1, (), generator=generator))
+            first = int(torch.randint(n_warm + 1, (), generator=task.generator))
             steps = steps[: first + self.window]
-        total = Hypergradient(*(torch.zeros_like(t) for t in (lrs.sum(), x, y, lrs)))
-        groups = learner.groups(params)
+        total = task.no_gradient()
+        groups = task.learner.groups(task.nets)
         for group in groups:
-            carry = train(learner, learner.optimizer.start(group), steps[:first])
-            self._add(total, learner, carry, steps, first, objective, real)
+            carry = train(task.learner, task.learner.optimizer.start(group), steps[:first])
+            self._add(total, task, carry, steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
 
     def _add(
-        self,
-        total: Hypergradient,
-        learner: Learner,
-        carry: Carry,
-        steps: list[Step],
-        first: int,
-        objective: Objective,
-        real: tuple[Tensor, Tensor],
+        self, total: Hypergradient, task: Task, carry: Carry, steps: list[Step], first: int
     ) -> None:
         """Add loss and gradients of one group of nets, which stand before step ``first``."""
+        learner = task.learner
         size, n_kept = self._plan(learner, carry, steps[first:])
         kept = max(first, len(steps) - n_kept)
         segments = [*pairwise([*range(first, kept, size), kept, len(steps)])]
@@ -123,7 +114,7 @@ class Unrolled:
             carry = train(learner, carry, steps[start:end])
         carry, tape = record(learner, carry, steps[kept:])
         loss, slope = outer_gradient(
-            learner, carry[0], objective, *real, micro_batch=self.micro_batch
+            learner, carry[0], task.objective, *task.real, micro_batch=self.micro_batch
         )
         total.loss.add_(loss)
         state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -121,12 +121,13 @@ class Learner:
 
 
 def schedule(
-    x: Sequence[Tensor],  # n_steps of (batch, *sample_shape)
-    y: Sequence[Tensor],  # n_steps of (batch, n_classes)
-    lrs: Sequence[Tensor],  # T of ()
+    x: Tensor,  # (n_steps, batch, *sample_shape)
+    y: Tensor,  # (n_steps, batch, n_classes)
+    lrs: Tensor,  # (n_epochs, n_steps)
 ) -> list[Step]:
-    """The T steps: step t trains on mini-batch t mod n_steps with step size lrs[t]."""
-    return [(x[t % len(x)], y[t % len(x)], lr) for t, lr in enumerate(lrs)]
+    """The T = n_epochs · n_steps steps, without a graph; each epoch goes through all batches."""
+    epochs = [zip(x.detach(), y.detach(), epoch, strict=True) for epoch in lrs.detach()]
+    return [step for epoch in epochs for step in epoch]
 
 
 def unroll(learner: Learner, carry: Carry, steps: Iterable[Step]) -> Iterator[Carry]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .distilled_set import DistilledSet
-from .hypergradient import Estimator, Hypergradient
+from .hypergradient import Estimator, Hypergradient, Task
 from .inner_loop import Learner
 from .objectives import Objective
 from .priors import Prior, draw
@@ -162,19 +162,20 @@ class OuterLoop:
         """The hypergradient, mean over the inits of all processes."""
         x, y, lrs = self.distilled.x, self.distilled.y, self.distilled.lrs
         mine = self.reducer.share(self.n_inits)
-        if mine:
-            estimate = self.estimator(
-                self.learner,
-                draw(self.prior, mine, self.seed, Stream.INIT, self.done, device=x.device),
-                x,
-                y,
-                lrs,
-                self.objective,
-                self.sample(generator(self.seed, Stream.BATCH, self.done)),
-                generator(self.seed, Stream.WINDOW, self.done),
-            )
-        else:
-            estimate = Hypergradient(*(torch.zeros_like(t) for t in (lrs.sum(), x, y, lrs)))
+        task = Task(
+            self.learner,
+            # More processes than inits leave some without.
+            draw(self.prior, mine, self.seed, Stream.INIT, self.done, device=x.device)
+            if mine
+            else {},
+            x,
+            y,
+            lrs,
+            self.objective,
+            self.sample(generator(self.seed, Stream.BATCH, self.done)),
+            generator(self.seed, Stream.WINDOW, self.done),
+        )
+        estimate = self.estimator(task) if mine else task.no_gradient()
         return Hypergradient(*self.reducer.mean(estimate, len(mine) / self.n_inits))
 
     def state_dict(self) -> dict[str, Tensor]:

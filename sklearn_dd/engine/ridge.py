@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .hypergradient import Hypergradient
-from .inner_loop import Learner
-from .objectives import Objective, classification, mean_over_nets
+from .hypergradient import Hypergradient, Task
+from .objectives import classification, mean_over_nets
 from .optimizers import Adam, Carry, Params
 
 OPTIMIZER = Adam()
@@ -42,37 +41,28 @@ class Ridge:
         self.penalty, self.pool_size, self.max_age, self.lr = penalty, pool_size, max_age, lr
         self.pool: dict[int, tuple[int, Carry]] = {}  # place -> age and net
 
-    def __call__(
-        self,
-        learner: Learner,
-        params: Params,  # stacked; the nets that may enter the pool
-        x: Tensor,  # (n_steps, batch, *sample_shape)
-        y: Tensor,  # (n_steps, batch, n_classes)
-        lrs: Tensor,  # (n_epochs, n_steps)
-        objective: Objective,
-        real: tuple[Tensor, Tensor],  # (n, *sample_shape), (n,)
-        generator: torch.Generator,
-    ) -> Hypergradient:
-        x, y = (t.detach().requires_grad_() for t in (x, y))
-        nets = learner.groups(params)
+    def __call__(self, task: Task) -> Hypergradient:
+        x, y = (t.detach().requires_grad_() for t in (task.x, task.y))
+        task = task._replace(x=x, y=y)
         # A regression's outputs are no logits: what asks for cross-entropy gets the squared error.
-        objective = squared_error if objective is classification else objective
+        if task.objective is classification:
+            task = task._replace(objective=squared_error)
         losses = []
-        for fresh in nets:
-            place = int(torch.randint(self.pool_size, (), generator=generator))
+        for fresh in task.learner.groups(task.nets):
+            place = int(torch.randint(self.pool_size, (), generator=task.generator))
             age, carry = self.pool.get(place, (place * self.max_age // self.pool_size, None))
             if carry is None or age >= self.max_age:
                 age, carry = age % self.max_age, OPTIMIZER.start(fresh)
             # A pool that was loaded lies on the CPU.
             carry = tuple({name: p.to(x.device) for name, p in part.items()} for part in carry)
-            losses.append(self._loss(learner, carry[0], x, y, objective, real))
+            losses.append(self._loss(task, carry[0]))
             # Stepped once by all of the distilled set.
-            step = (x.detach().flatten(0, 1), y.detach().flatten(0, 1), lrs.new_tensor(self.lr))
-            self.pool[place] = age + 1, OPTIMIZER.step(learner.objective, carry, step)
+            step = x.detach().flatten(0, 1), y.detach().flatten(0, 1), x.new_tensor(self.lr)
+            self.pool[place] = age + 1, OPTIMIZER.step(task.learner.objective, carry, step)
         with torch.enable_grad():
             loss = torch.stack(losses).mean()
         dx, dy = torch.autograd.grad(loss, (x, y))
-        return Hypergradient(loss.detach(), dx, dy, torch.zeros_like(lrs))
+        return Hypergradient(loss.detach(), dx, dy, torch.zeros_like(task.lrs))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The pool, as one dict of tensors."""
@@ -94,21 +84,15 @@ class Ridge:
                     parts.setdefault(part, {})[name[0]] = p
             self.pool[place] = int(state[f"{place}/age"]), tuple(parts[k] for k in sorted(parts))
 
-    def _loss(
-        self,
-        learner: Learner,
-        params: Params,
-        x: Tensor,
-        y: Tensor,
-        objective: Objective,
-        real: tuple[Tensor, Tensor],
-    ) -> Tensor:
-        assert learner.features is not None
+    def _loss(self, task: Task, net: Params) -> Tensor:
+        """What a regression from the net's features loses, with a graph to x̃ and ỹ."""
+        features, (x_real, y_real) = task.learner.features, task.real
+        assert features is not None
         with torch.enable_grad():
-            ours = learner.features(params, x.flatten(0, 1))
-            theirs = learner.features(params, real[0])
-            predicted = kernel_ridge(ours, y.flatten(0, 1) - 1 / y.shape[-1], theirs, self.penalty)
-            return mean_over_nets(objective, predicted, real[1])
+            ours, theirs = features(net, task.x.flatten(0, 1)), features(net, x_real)
+            labels = task.y.flatten(0, 1) - 1 / task.y.shape[-1]
+            predicted = kernel_ridge(ours, labels, theirs, self.penalty)
+            return mean_over_nets(task.objective, predicted, y_real)
 
 
 def kernel_ridge(

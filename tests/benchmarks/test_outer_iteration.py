@@ -51,9 +51,7 @@ def engine(p: Problem, memory: int | None = None) -> Callable[[], object]:
         memory = p.lrs.numel() * sum(q.nbytes for q in p.params.values()) // 5
     slices = 128 if p.x.ndim > 3 else None  # as DatasetDistiller cuts them on a CPU
     estimator = Unrolled(memory=memory, micro_batch=slices)
-    return lambda: estimator(
-        p.learner, p.params, p.x, p.y, p.lrs, classification, p.real, torch.Generator()
-    )
+    return lambda: estimator(p.task())
 
 
 def naive(p: Problem) -> Callable[[], object]:

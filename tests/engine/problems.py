@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from sklearn_dd.engine.hypergradient import Task
 from sklearn_dd.engine.inner_loop import Learner, pure
-from sklearn_dd.engine.objectives import Objective
+from sklearn_dd.engine.objectives import Objective, classification
 from sklearn_dd.engine.optimizers import Adam, Momentum, Params
 
 
@@ -48,6 +51,12 @@ class Problem:
             randn(n_real, *sample_shape),
             torch.randint(n_classes, (n_real,), generator=g),
         )
+
+    def task(self, objective: Objective = classification, *, seed: int = 0, **changed: Any) -> Task:
+        """What an estimator is given; ``changed`` parts are not this problem's own."""
+        given = {"nets": self.params, **vars(self), **changed}
+        parts = {name: given[name] for name in ("learner", "nets", "x", "y", "lrs", "real")}
+        return Task(**parts, objective=objective, generator=torch.Generator().manual_seed(seed))
 
 
 def mlp() -> Problem:

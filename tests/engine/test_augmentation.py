@@ -26,8 +26,7 @@ from sklearn_dd.engine.augmentation import (
     shift,
 )
 from sklearn_dd.engine.gradient_matching import GradientMatching
-from sklearn_dd.engine.hypergradient import Hypergradient, Unrolled
-from sklearn_dd.engine.objectives import classification
+from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.engine.outer_loop import Stateful
 
 from .problems import convnet
@@ -219,8 +218,7 @@ def test_one_of_takes_each_as_often(images):
 def estimate(estimator, seed=0, x=None):
     torch.manual_seed(0)
     p = convnet()
-    x = p.x if x is None else x
-    return estimator(p.learner, p.params, x, p.y, p.lrs, classification, p.real, seeded(seed))
+    return estimator(p.task(seed=seed, x=p.x if x is None else x))
 
 
 def relative_error(found, wanted):
@@ -265,26 +263,23 @@ def test_labels_and_step_sizes_have_their_gradient_for_the_transformed_images():
     added = uniform(g, -0.7, 0.7)
     torch.manual_seed(0)
     p = convnet()
-    wanted = Unrolled()(
-        p.learner, p.params, p.x + added, p.y, p.lrs, classification,
-        (p.real[0] + added, p.real[1]), seeded(0),
-    )  # fmt: skip
+    wanted = Unrolled()(p.task(x=p.x + added, real=(p.real[0] + added, p.real[1])))
     assert all(relative_error(a, b) < 1e-12 for a, b in zip(found, wanted, strict=True))
 
 
 def test_real_and_every_mini_batch_are_transformed_alike():
     seen = []
 
-    def spy(learner, params, x, y, lrs, objective, real, generator):
-        seen.append((x, real[0]))
-        assert not x.requires_grad
-        return Hypergradient(lrs.sum(), torch.ones_like(x), y, lrs)
+    def spy(task):
+        seen.append((task.x, task.real[0]))
+        assert not task.x.requires_grad
+        return task.no_gradient()._replace(x=torch.ones_like(task.x))
 
     x = torch.randn(2, 1, 1, 8, 6, generator=seeded(0), dtype=torch.float64)
     same = x[:1].expand(5, 1, 1, 8, 6)
     real = same[0].expand(7, 1, 8, 6), torch.zeros(7, dtype=torch.int64)
     for seed in SEEDS:
-        Augmented(spy)(None, {}, same, same.sum(), same.sum(), None, real, seeded(seed))
+        Augmented(spy)(convnet().task(x=same, real=real, seed=seed))
         distilled, theirs = seen[-1]
         images = [*distilled.flatten(0, 1), *theirs]
         assert all(torch.equal(image, images[0]) for image in images)
@@ -298,13 +293,9 @@ def test_the_same_seed_gives_the_same_to_the_bit():
 
 
 def test_each_call_draws_anew():
-    g = seeded(0)
     torch.manual_seed(0)
-    p = convnet()
-    estimator = Augmented(Unrolled(), rotate)
-    first, second = (
-        estimator(p.learner, p.params, p.x, p.y, p.lrs, classification, p.real, g) for _ in range(2)
-    )
+    task = convnet().task()
+    first, second = (Augmented(Unrolled(), rotate)(task) for _ in range(2))
     assert first.loss != second.loss
 
 
@@ -312,9 +303,9 @@ def test_what_the_estimator_carries_goes_along():
     class Counter:
         calls = 0
 
-        def __call__(self, learner, params, x, y, lrs, objective, real, generator):
+        def __call__(self, task):
             self.calls += 1
-            return Hypergradient(lrs.sum(), torch.zeros_like(x), y, lrs)
+            return task.no_gradient()
 
         def state_dict(self):
             return {"calls": torch.tensor(self.calls)}

@@ -43,11 +43,7 @@ def estimate(p: Problem, estimator: Unrolled | None = None, seed: int = 0, **cha
     learner = dataclasses.replace(
         p.learner, **{k: changed.pop(k) for k in ("optimizer", "at_once") if k in changed}
     )
-    params, x, y, lrs = (
-        changed.get(name, getattr(p, name)) for name in ("params", "x", "y", "lrs")
-    )
-    g = torch.Generator().manual_seed(seed)
-    return (estimator or Unrolled())(learner, params, x, y, lrs, classification, p.real, g)
+    return (estimator or Unrolled())(p.task(seed=seed, learner=learner, **changed))
 
 
 def test_equals_the_naive_graph(problem, optimizer):
@@ -77,7 +73,7 @@ def test_inits_at_once_equal_one_after_the_other(problem, optimizer):
     apart = [
         estimate(
             problem,
-            params={name: p[i : i + 1] for name, p in problem.params.items()},
+            nets={name: p[i : i + 1] for name, p in problem.params.items()},
             optimizer=optimizer,
         )
         for i in range(n_inits)

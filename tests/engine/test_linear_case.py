@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.engine.hypergradient import Task, Unrolled
 from sklearn_dd.engine.inner_loop import Learner, pure, schedule, train
 
 D = 4
@@ -31,7 +31,8 @@ def mean_squared_error(outputs, y):
 
 
 def estimator(params, x, y, lrs, real):
-    return Unrolled()(LEARNER, params, x, y, lrs, mean_squared_error, real, torch.Generator())
+    task = Task(LEARNER, params, x, y, lrs, mean_squared_error, real, torch.Generator())
+    return Unrolled()(task)
 
 
 def inits(n, seed):
@@ -40,7 +41,7 @@ def inits(n, seed):
 
 
 def error(params, x, y, lrs):
-    (last,) = train(LEARNER, (params,), schedule(x, y, lrs.flatten()))
+    (last,) = train(LEARNER, (params,), schedule(x, y, lrs))
     return float(((last["weight"] - THETA) ** 2).sum((1, 2)).mean())
 
 

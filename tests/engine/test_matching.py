@@ -49,11 +49,7 @@ def estimate(p: Problem, estimator, seed: int = 0, objective=classification, **c
     learner = dataclasses.replace(
         p.learner, **{k: changed.pop(k) for k in ("optimizer", "at_once") if k in changed}
     )
-    params, x, y, lrs, real = (
-        changed.get(name, getattr(p, name)) for name in ("params", "x", "y", "lrs", "real")
-    )
-    g = torch.Generator().manual_seed(seed)
-    return estimator(learner, params, x, y, lrs, objective, real, g)
+    return estimator(p.task(objective, seed=seed, learner=learner, **changed))
 
 
 def assert_same(found, wanted, tolerance=1e-10):
@@ -166,17 +162,18 @@ def test_gradcheck(problem, estimator):
 def test_nets_at_once_equal_one_after_the_other(problem, estimator):
     together = estimate(problem, estimator)
     alone = [{name: q[None] for name, q in net.items()} for net in nets(problem)]
-    apart = [estimate(problem, estimator, params=params) for params in alone]
+    apart = [estimate(problem, estimator, nets=nets) for nets in alone]
     assert_same(together, [torch.stack(parts).mean(0) for parts in zip(*apart, strict=True)])
     assert_same(together, estimate(problem, estimator, at_once=False))
 
 
 def test_a_distilled_set_that_is_the_real_batch_is_at_distance_zero(problem, estimator):
     x, y = problem.real[0][None], F.one_hot(problem.real[1], 3)[None].double()
+    lrs = problem.lrs[:, :1]
     for order in range(len(y[0])), torch.randperm(len(y[0])):
-        found = estimate(problem, estimator, x=x[:, order], y=y[:, order])
+        found = estimate(problem, estimator, x=x[:, order], y=y[:, order], lrs=lrs)
         assert all(t.abs().max() < 1e-12 for t in found)
-    assert estimate(problem, estimator, x=x.roll(1, 1), y=y).loss > 0.01
+    assert estimate(problem, estimator, x=x.roll(1, 1), y=y, lrs=lrs).loss > 0.01
 
 
 def test_how_it_is_cut_into_steps_is_no_matter(problem, estimator):

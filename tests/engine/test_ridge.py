@@ -28,9 +28,7 @@ def problem(request: pytest.FixtureRequest) -> Problem:
 
 
 def estimate(p: Problem, ridge: Ridge | None = None, objective=classification, **changed):
-    x, y = (changed.get(name, getattr(p, name)) for name in ("x", "y"))
-    g = torch.Generator().manual_seed(0)
-    return (ridge or Ridge())(p.learner, p.params, x, y, p.lrs, objective, p.real, g)
+    return (ridge or Ridge())(p.task(objective, **changed))
 
 
 def test_the_regression_is_scikit_learns():
