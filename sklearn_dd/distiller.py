@@ -40,13 +40,12 @@ from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
 from .files import PathLike
 from .methods import AUGMENTATIONS, METHODS, phases
 from .run import Run, Saved
-from .start import starting_samples
+from .start import continued_set, new_set, starting_samples
 from .student import Network, choose_network, learner, weight_prior
 from .validation import class_indices, hold_out, new_samples, samples_per_step, training_set
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _BATCH = 512  # samples that are predicted at one time
-_SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
 
 
 class DatasetDistiller(
@@ -405,21 +404,7 @@ class DatasetDistiller(
             saved=saved,
         )
         verbose = self.verbose if reducer.is_main() else 0
-        try:
-            with Progress(verbose, self.max_iter, monitor.done) as report:
-                for iteration, score in run:
-                    report(iteration, score)
-                    if monitor.stale:
-                        break
-        except KeyboardInterrupt:
-            warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=3)
-        if monitor.sick:
-            warnings.warn(
-                "The last outer iterations were not finite and were undone; the fit keeps its "
-                "best iterate. Lower distill_lr or outer_lr, or take fewer steps.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+        _go(run, monitor, Progress(verbose, self.max_iter, monitor.done))
         distilled.restore(monitor.best)
 
         self.recipe_ = recipe
@@ -459,37 +444,14 @@ class DatasetDistiller(
     ) -> DistilledSet:
         """The set before the first iteration."""
         soft = self.labels == "soft"
-        n_classes = len(recipe.classes)
-        batch = int(counts.sum())
         if previous is not None:
-            return self._continue(previous, recipe, batch)
+            lrs_shape = self.n_epochs, self.n_steps
+            return continued_set(previous, self.classes_, recipe, counts, lrs_shape, soft)
         rng = np.random.default_rng(fold(seed, Stream.START))
         x = starting_samples(
             self.data_init, X, y, rows, counts, self.n_steps, recipe.standardize, rng
         )
-        hard = np.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
-        labels = (1 - _SMOOTHING) * hard + _SMOOTHING / n_classes if soft else hard
-        return DistilledSet(
-            x,
-            torch.as_tensor(labels, dtype=torch.float32).repeat(self.n_steps, 1, 1),
-            torch.full((self.n_epochs, self.n_steps), float(self.distill_lr)),
-            learn_labels=soft,
-        )
-
-    def _continue(self, previous: DistilledData, recipe: Recipe, batch: int) -> DistilledSet:
-        """The set that the last fit ended with."""
-        shape, lrs_shape = recipe.standardize.input_shape, (self.n_epochs, self.n_steps)
-        wanted = ((self.n_steps * batch, *shape), lrs_shape, recipe.classes.tolist())
-        found = (previous.X.shape, previous.lrs.shape, self.classes_.tolist())
-        soft = self.labels == "soft"
-        if wanted != found or soft != (previous.y.ndim == 2):
-            raise ValueError(
-                "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, "
-                f"classes) must stay {found} and labels too, but this fit has {wanted} and "
-                f"labels={self.labels!r}. Set warm_start=False to start anew."
-            )
-        x, y, lrs = DistilledData(previous.X, previous.y, previous.lrs, recipe).as_tensors()
-        return DistilledSet(x, y, lrs, learn_labels=soft)
+        return new_set(x, counts, self.n_epochs, self.distill_lr, soft)
 
     def _description(self, network: Network, seed: int) -> dict[str, Any]:
         """How the data were made, for whoever finds the file."""
@@ -678,6 +640,25 @@ class DatasetDistiller(
 
 
 _COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the columns of a DataFrame
+
+
+def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
+    """Go through a run to its end, to no more progress, or to Ctrl-C."""
+    try:
+        with progress as report:
+            for iteration, score in run:
+                report(iteration, score)
+                if monitor.stale:
+                    break
+    except KeyboardInterrupt:
+        warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=4)
+    if monitor.sick:
+        warnings.warn(
+            "The last outer iterations were not finite and were undone; the fit keeps its best "
+            "iterate. Lower distill_lr or outer_lr, or take fewer steps.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _is_one_net(init: Any) -> bool:

@@ -10,10 +10,13 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from .data import Array, Standardize, as_tensor
+from .distilled import DistilledData, Recipe
+from .engine.distilled_set import DistilledSet
 
 _MAX_ROWS = 2000  # real samples of a class that means and clusters are taken of,
 _MAX_VALUES = 1 << 22  # and no more numbers than these
 _JITTER = 0.1  # in standard deviations; tells repeated samples apart
+_SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
 
 
 def starting_samples(
@@ -50,6 +53,44 @@ def starting_samples(
             z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
     return torch.from_numpy(np.concatenate(by_class, axis=1))
+
+
+def new_set(
+    x: Tensor,  # (n_steps, batch, *sample_shape), class within step
+    counts: Array,  # (n_classes,), samples of each class in one mini-batch
+    n_epochs: int,
+    lr: float,
+    soft: bool,
+) -> DistilledSet:
+    """These samples with the labels of their classes, and one step size for all steps."""
+    n_steps, n_classes = len(x), len(counts)
+    y = torch.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
+    if soft:
+        y = (1 - _SMOOTHING) * y + _SMOOTHING / n_classes
+    lrs = torch.full((n_epochs, n_steps), float(lr))
+    return DistilledSet(x, y.repeat(n_steps, 1, 1), lrs, learn_labels=soft)
+
+
+def continued_set(
+    previous: DistilledData,
+    classes: Array,  # of the last fit
+    recipe: Recipe,
+    counts: Array,
+    lrs_shape: tuple[int, int],
+    soft: bool,
+) -> DistilledSet:
+    """The set that the last fit ended with, in the units of this one."""
+    n = lrs_shape[1] * int(counts.sum())
+    wanted = (n, *recipe.standardize.input_shape), lrs_shape, recipe.classes.tolist()
+    found = previous.X.shape, previous.lrs.shape, classes.tolist()
+    if wanted != found or soft != (previous.y.ndim == 2):
+        raise ValueError(
+            "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes) "
+            f"must stay {found} and labels too, but this fit has {wanted} and "
+            f"labels={'soft' if soft else 'hard'!r}. Set warm_start=False to start anew."
+        )
+    data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
+    return DistilledSet(*data.as_tensors(), learn_labels=soft)
 
 
 def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:

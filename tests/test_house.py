@@ -23,9 +23,9 @@ STANDARD = {
 FLOORS = [
     {"modules", "files"},
     {"data"},
-    {"start", "student", "validation", "methods"},
+    {"student", "validation", "methods"},
     {"evaluation", "distilled", "callbacks"},
-    {"run"},
+    {"run", "start"},
     {"distiller", "display", "pools", "attack"},
     {"baselines"},
     {"comparison"},

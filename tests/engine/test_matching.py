@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sklearn_dd.engine.distribution_matching import DistributionMatching
 from sklearn_dd.engine.gradient_matching import GradientMatching, angular
+from sklearn_dd.engine.hypergradient import Hypergradient
 from sklearn_dd.engine.inner_loop import pure
 from sklearn_dd.engine.objectives import classification
 from sklearn_dd.engine.optimizers import SGD, Adam, Momentum
@@ -179,8 +180,9 @@ def test_a_distilled_set_that_is_the_real_batch_is_at_distance_zero(problem, est
 def test_how_it_is_cut_into_steps_is_no_matter(problem, estimator):
     cut = estimate(problem, estimator)
     whole = estimate(problem, estimator, x=problem.x.reshape(1, -1, *problem.x.shape[2:]),
-                     y=problem.y.reshape(1, -1, 3))  # fmt: skip
-    assert_same(whole._replace(x=whole.x.view_as(cut.x), y=whole.y.view_as(cut.y)), cut)
+                     y=problem.y.reshape(1, -1, 3), lrs=problem.lrs.reshape(-1, 1))  # fmt: skip
+    whole = (part.view_as(theirs) for part, theirs in zip(whole, cut, strict=True))
+    assert_same(Hypergradient(*whole), cut)
 
 
 def test_a_class_absent_from_either_side_is_skipped(estimator):

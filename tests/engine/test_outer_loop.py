@@ -38,9 +38,9 @@ class Sick:
         self.bad, self.calls, self.seen = bad, 0, []
         self.estimator = estimator or Unrolled()
 
-    def __call__(self, learner, params, x, *rest):
-        self.seen.append(x.detach().clone())
-        estimate = self.estimator(learner, params, x, *rest)
+    def __call__(self, task):
+        self.seen.append(task.x.detach().clone())
+        estimate = self.estimator(task)
         self.calls += 1
         if self.calls - 1 in self.bad:
             estimate.x[0, 0, 0] = math.nan
