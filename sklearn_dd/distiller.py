@@ -90,12 +90,14 @@ class DatasetDistiller(
     objective : "classification" or callable, default="classification"
         What a trained student should do: cross-entropy on real samples, or a function
         ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
-    method : {"unrolled", "auto", "distribution", "gradient"} or callable, default="unrolled"
+    method : {"unrolled", "auto", "distribution", "gradient"}, callable or list of callables, \
+            default="unrolled"
         How the gradient is computed. ``"unrolled"``: exactly, back through all steps. ``"auto"``
         spends the first half of the fit on ridge regressions in closed form, ``"distribution"`` and
         ``"gradient"`` on matching features or gradients; step sizes are then learned, and samples
         improved, by unrolling. Or an object such as
-        ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``.
+        ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``, or a list of them, which follow one
+        another and have equal shares of the fit.
     labels : {"hard", "soft"}, default="hard"
         Whether the labels stay class labels or are learned as class probabilities.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
@@ -214,7 +216,7 @@ class DatasetDistiller(
         "student": "no_validation",  # choose_network does
         "init": [StrOptions({"random", "fixed"}), list, tuple, callable],
         "objective": [StrOptions({"classification"}), callable],
-        "method": [StrOptions(set(METHODS)), callable],
+        "method": [StrOptions(set(METHODS)), list, tuple, callable],
         "labels": [StrOptions({"hard", "soft"})],
         "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
         "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
@@ -587,6 +589,8 @@ class DatasetDistiller(
         n_inits: int = 20,
         student: Any = None,
         init: Any = None,
+        n_epochs: int | None = None,
+        each_step: bool = True,
         random_state: Any = None,
     ) -> Evaluation:
         """Train fresh students on the distilled data alone and score them on real samples.
@@ -604,6 +608,12 @@ class DatasetDistiller(
         init : None, {"random", "fixed"}, callable or list, default=None
             Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
             own, and ``"random"`` for another architecture unless that is a callable.
+        n_epochs : int or None, default=None
+            Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
+            are repeated.
+        each_step : bool, default=True
+            Score students after each step, not at the end alone: with many steps and samples that
+            takes longer than to train them.
         random_state : int, RandomState instance or None, default=None
             Decides the initial weights; ``None`` takes a stream of the fit's own seed that the fit
             never drew from.
@@ -612,7 +622,7 @@ class DatasetDistiller(
         -------
         Evaluation
             ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores`` (T + 1, n_inits): the
-            accuracy before the first step and after each.
+            accuracy before the first step and after each; with ``each_step=False``, (1, n_inits).
         """
         data = self._distilled_data()
         X = new_samples(self, X)
@@ -630,8 +640,12 @@ class DatasetDistiller(
         fresh = range(1 if one_net else n_inits)
         nets = draw(prior, fresh, seed, Stream.EVALUATE, device=device)
         real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
-        steps = schedule(*(tensor.to(device) for tensor in data.as_tensors()))
-        return evaluate(learner(network, device), nets, steps, real)
+        x, y_syn, lrs = (tensor.to(device) for tensor in data.as_tensors())
+        if n_epochs is not None:
+            check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
+            lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
+        steps = schedule(x, y_syn, lrs)
+        return evaluate(learner(network, device), nets, steps, real, each_step)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -22,8 +22,8 @@ class Evaluation(NamedTuple):
         Mean and standard deviation of ``scores``.
     scores : ndarray of shape (n_inits,)
         Accuracy of each student after the whole schedule.
-    step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits)
-        Accuracy before the first gradient step and after each.
+    step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
+        Accuracy before the first gradient step and after each; or one row, that after the last.
     """
 
     mean: float
@@ -67,14 +67,17 @@ def train_and_judge(
     return total / len(groups) / len(real)
 
 
-def evaluate(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Evaluation:
-    """Train stacked nets and score them before the first step and after each."""
-    start = learner.optimizer.start
-    by_group = [
-        torch.stack(
-            [accuracies(learner, nets, real) for nets, *_ in unroll(learner, start(group), steps)]
-        )
-        for group in learner.groups(params)
-    ]
-    scores = torch.cat(by_group, dim=1).numpy()
+def evaluate(
+    learner: Learner, params: Params, steps: list[Step], real: RealData, each_step: bool
+) -> Evaluation:
+    """Train stacked nets and score them before the first step and after each, or at the end."""
+    if each_step:
+        start = learner.optimizer.start
+        by_group = [
+            torch.stack([accuracies(learner, nets, real) for nets, *_ in unroll(learner, c, steps)])
+            for c in map(start, learner.groups(params))
+        ]
+        scores = torch.cat(by_group, dim=1).numpy()
+    else:
+        scores = train_and_score(learner, params, steps, real)[None].numpy()
     return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)

@@ -48,31 +48,39 @@ def phases(
     sample_shape: tuple[int, ...],
     device: torch.device,
 ) -> list[Phase]:
-    """What ``method`` stands for.
+    """What ``method`` stands for; estimators that follow one another have equal shares.
 
-    One that says nothing of step sizes takes the first half of the fit; in the second `Unrolled`
-    learns them, and goes on with the samples.
+    One alone that says nothing of step sizes is followed by `Unrolled`, which learns them and goes
+    on with the samples.
     """
     # A callable objective need not be a mean over samples, and a flat batch is small as it is.
     cut = device.type == "cpu" and isinstance(objective, str) and len(sample_shape) > 1
     size = max(1, _MICRO_BATCH // math.prod(sample_shape))
     unrolled: Estimator = Unrolled(micro_batch=size if cut else None)
-    first: Any
+    sequence: list[Any]
     if isinstance(method, str):
         make = METHODS[method]
-        first = unrolled if make is None else make()
+        sequence = [unrolled if make is None else make()]
+    elif isinstance(method, list | tuple):
+        sequence = [*method]
     else:
-        # What an object carries from one iteration to the next is not to leave the fit.
-        first = copy.deepcopy(method) if isinstance(method, Stateful) else method
-    if isinstance(first, _FROM_FEATURES) and learner.features is None:
+        sequence = [method]
+    if not sequence or not all(map(callable, sequence)):
+        raise ValueError(
+            f"method={method!r} must be a name, an estimator of the hypergradient or a list of "
+            "such estimators, for example [Ridge(), Unrolled(window=10)]."
+        )
+    # What an object carries from one iteration to the next is not to leave the fit.
+    sequence = [copy.deepcopy(e) if isinstance(e, Stateful) else e for e in sequence]
+    if not isinstance(method, list | tuple) and isinstance(sequence[0], _WITHOUT_STEP_SIZES):
+        sequence.append(unrolled)
+    if any(isinstance(e, _FROM_FEATURES) for e in sequence) and learner.features is None:
         raise ValueError(
             f"method={method!r} works on the features that the student's last linear layer is "
             "given, but this student does not end in one. Take method='unrolled', or a student "
             "whose last layer is an nn.Linear."
         )
-    plan = [Phase(first, 1.0)]
-    if isinstance(first, _WITHOUT_STEP_SIZES):
-        plan = [Phase(first, 0.5), Phase(unrolled, 1.0)]
+    plan = [Phase(e, (k + 1) / len(sequence)) for k, e in enumerate(sequence)]
     if augment is None:
         return plan
     if len(sample_shape) != 3:

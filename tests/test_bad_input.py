@@ -15,6 +15,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_dd import DatasetDistiller
+from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.modules import MLP, ConvNet, LeNet
 
 from .conftest import named, net, tiny, tiny_for_images
@@ -116,6 +117,12 @@ def test_y_of_another_length(table):
 def test_an_unknown_name(table, parameter):
     with pytest.raises(ValueError, match=rf"'{parameter}' parameter.*Got 'magic' instead"):
         tiny(**{parameter: "magic"}).fit(*table)
+
+
+@pytest.mark.parametrize("method", [[], ["unrolled"], [Unrolled(), 3]], ids=str)
+def test_a_list_of_what_are_no_estimators(table, method):
+    with pytest.raises(ValueError, match=r"method=.* a list of such estimators"):
+        tiny(method=method).fit(*table)
 
 
 SIZES = {

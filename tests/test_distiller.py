@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import tracemalloc
@@ -863,6 +864,20 @@ def test_the_named_method_is_the_exact_hypergradient(table):
     assert_allclose(by_object.X, by_name.X, rtol=1e-4)
 
 
+def test_estimators_in_a_list_follow_one_another(table):
+    first, second = Watched(), Watched()
+    listed = tiny(method=[first, second], max_iter=6, validation_fraction=0).fit(*table)
+    assert (len(first.seen), len(second.seen)) == (3, 3)
+    assert listed.n_iter_ == 6
+    # Each has a cosine of its own, and the second begins where the first ended.
+    alone = tiny(method=Watched(), max_iter=3, validation_fraction=0).fit(*table)
+    for mine, theirs in zip(first.seen, alone.method.seen, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    end, _, _ = alone.transform().as_tensors()
+    assert_allclose(second.seen[0][0], end, atol=1e-5)
+    assert not np.allclose(listed.X_syn_, alone.X_syn_)
+
+
 def test_the_outer_loss_falls(table):
     # One known net and all real samples in each iteration: nothing but progress moves the loss.
     distiller = tiny(init="fixed", batch_size=1000, max_iter=30, distill_lr=0.5).fit(*table)
@@ -882,6 +897,27 @@ def test_evaluate_tells_mean_deviation_and_the_accuracy_after_each_step(fitted, 
     assert found.std == pytest.approx(found.scores.std())
     assert isinstance(found.mean, float)
     assert ((found.step_scores >= 0) & (found.step_scores <= 1)).all()
+
+
+def test_scoring_at_the_end_alone_changes_no_score(fitted, table):
+    whole = fitted.evaluate(*table, n_inits=5)
+    end = fitted.evaluate(*table, n_inits=5, each_step=False)
+    assert_array_equal(end.scores, whole.scores)
+    assert_array_equal(end.step_scores, whole.step_scores[-1:])
+
+
+def test_another_number_of_epochs(fitted, table):
+    learned = fitted.evaluate(*table, n_inits=3).step_scores
+    fewer = fitted.evaluate(*table, n_inits=3, n_epochs=1).step_scores
+    more = fitted.evaluate(*table, n_inits=3, n_epochs=5).step_scores
+    n_steps = fitted.n_steps
+    assert_array_equal(fewer, learned[: n_steps + 1])
+    assert_array_equal(more[: len(learned)], learned)
+    assert len(more) == 5 * n_steps + 1
+    # The step sizes of the last epoch hold.
+    longer = copy.copy(fitted)
+    longer.lrs_ = np.concatenate([fitted.lrs_, *[fitted.lrs_[-1:]] * (5 - len(fitted.lrs_))])
+    assert_array_equal(longer.evaluate(*table, n_inits=3).step_scores, more)
 
 
 def test_evaluate_takes_20_students(fitted):

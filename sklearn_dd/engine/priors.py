@@ -45,6 +45,14 @@ def xavier_normal(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def pytorch_default(module: nn.Module) -> None:
+    """Draw what PyTorch's layers draw when they are built (He et al. 2015, uniform)."""
+    for layer in module.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+
 def draw(
     prior: Prior, which: Iterable[int], *keys: int, device: torch.device | None = None
 ) -> Params:

@@ -76,6 +76,16 @@ def test_xavier_normal():
     assert (weights["2.weight"] == 1).all()
 
 
+def test_pytorch_default():
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.GroupNorm(5, 5), nn.Linear(3, 4))
+    drawn = {name: p.clone() for name, p in net.state_dict().items()}
+    priors.xavier_normal(net)
+    torch.manual_seed(3)
+    priors.pytorch_default(net)
+    assert all(torch.equal(p, drawn[name]) for name, p in net.state_dict().items())
+
+
 def test_a_pool_draws_every_member():
     members = [{"p": torch.tensor(float(i))} for i in range(3)]
     drawn = priors.draw(priors.pool(members), range(50), 0)["p"]
