@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -209,6 +209,8 @@ def describe(value: Any) -> Any:
         return value.item()
     if isinstance(value, str | int | float | None):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return repr(value)  # such as an estimator, by its own parameters
     return getattr(value, "__name__", type(value).__name__)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from .hypergradient import Hypergradient, Task
 
 
+@dataclass(eq=False)
 class DistributionMatching:
     """The distance Σ_c ‖φ̄_c − φ̃_c‖² between class means of real and of distilled features.
 

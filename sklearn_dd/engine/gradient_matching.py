@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import cycle, islice
 
 import torch
@@ -13,6 +14,7 @@ from .inner_loop import Learner, schedule, train
 from .optimizers import Params, as_leaves
 
 
+@dataclass(eq=False)
 class GradientMatching:
     """The distance between the gradients of a net's weights on real and on distilled samples.
 
@@ -31,8 +33,7 @@ class GradientMatching:
         The most steps that a net is trained on the distilled set, over and over if that has fewer.
     """
 
-    def __init__(self, max_age: int = 10) -> None:
-        self.max_age = max_age
+    max_age: int = 10
 
     def __call__(self, task: Task) -> Hypergradient:
         learner, real = task.learner, task.real

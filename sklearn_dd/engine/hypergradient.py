@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -49,6 +50,7 @@ class Estimator(Protocol):
     def __call__(self, task: Task, /) -> Hypergradient: ...
 
 
+@dataclass(eq=False)
 class Unrolled:
     """Reverse mode through the T steps of training: exact, or through a random window of them.
 
@@ -74,16 +76,13 @@ class Unrolled:
         Steps that are recorded at one time, in place of a choice by ``memory``.
     """
 
-    def __init__(
-        self,
-        window: int | None = None,
-        *,
-        memory: int = 1 << 30,
-        micro_batch: int | None = None,
-        segment: int | None = None,
-    ) -> None:
-        self.window, self.memory = window, memory
-        self.micro_batch, self.segment = micro_batch, segment
+    window: int | None = None
+    _: KW_ONLY
+    memory: int = 1 << 30
+    micro_batch: int | None = None
+    segment: int | None = None
+
+    def __post_init__(self) -> None:
         self._graphs: dict[object, int] = {}  # what was measured once
 
     def __call__(self, task: Task) -> Hypergradient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from .optimizers import Adam, Carry, Params
 OPTIMIZER = Adam()
 
 
+@dataclass(eq=False)
 class Ridge:
     """The outer loss of a ridge regression from features of the distilled samples to their labels.
 
@@ -35,10 +37,12 @@ class Ridge:
         Step size of Adam, with which the nets of the pool are trained.
     """
 
-    def __init__(
-        self, penalty: float = 1e-3, pool_size: int = 10, max_age: int = 100, lr: float = 1e-3
-    ) -> None:
-        self.penalty, self.pool_size, self.max_age, self.lr = penalty, pool_size, max_age, lr
+    penalty: float = 1e-3
+    pool_size: int = 10
+    max_age: int = 100
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
         self.pool: dict[int, tuple[int, Carry]] = {}  # place -> age and net
 
     def __call__(self, task: Task) -> Hypergradient:

@@ -1,0 +1,125 @@
+"""Where the defaults of DatasetDistiller come from: one parameter changed at a time, at equal time.
+
+    python tests/benchmarks/defaults.py [digits] [MNIST] [USPS] [breast_cancer] [wine]
+
+Every fit has the same seconds. Scores are on a quarter of the training part that no fit has seen;
+the test parts stay closed. The table is docs/measured/defaults.rst; a row is kept once it is there
+(docs/measured/defaults.json), so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+import numpy as np
+import sklearn
+import torch
+from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_wine
+from sklearn.model_selection import train_test_split
+
+from sklearn_dd import DatasetDistiller
+from sklearn_dd.modules import MLP
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "measured"
+SECONDS, SEEDS, MAX_ROWS = 10.0, range(3), 20_000
+
+CHANGES: list[dict[str, Any]] = [
+    {},
+    *({"method": method} for method in ("auto", "distribution", "gradient")),
+    {"labels": "soft"},
+    *({"data_init": start} for start in ("noise", "kmeans", "mean")),
+    *({"distill_lr": lr} for lr in (0.1, 1.0)),
+    *({"step_size_rate": rate} for rate in (0.0, 1.0)),
+    *({"outer_lr": lr} for lr in (0.02, 0.1)),
+    *({"n_epochs": n} for n in (3, 30)),
+    *({"n_inits": n} for n in (1, 16)),
+]
+
+
+def bundled(load: Callable) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    return lambda: load(return_X_y=True)
+
+
+def images(name: str, openml: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """The training part of a set of images, flat."""
+
+    def load() -> tuple[np.ndarray, np.ndarray]:
+        file = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data")) / name
+        if file.exists():
+            with np.load(file) as f:
+                return f["x_train"].reshape(len(f["x_train"]), -1), f["y_train"]
+        X, y = fetch_openml(openml, return_X_y=True, as_frame=False)
+        return X, y
+
+    return load
+
+
+DATA = {
+    "digits": bundled(load_digits),
+    "MNIST": images("mnist.npz", "mnist_784"),
+    "USPS": images("usps.npz", "USPS"),
+    "breast_cancer": bundled(load_breast_cancer),
+    "wine": bundled(load_wine),
+}
+
+
+def score(X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> float:
+    """Held-out accuracy of fresh students after so many seconds of fitting."""
+    X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
+    X, X_new, y, y_new = train_test_split(
+        X[:MAX_ROWS], y[:MAX_ROWS], test_size=0.25, random_state=seed
+    )
+    distiller = DatasetDistiller(
+        student=MLP, random_state=seed, max_iter=10**6, max_time=SECONDS, **changes
+    )
+    return distiller.fit(X, y).evaluate(X_new, y_new, n_inits=10, each_step=False).mean
+
+
+def table(scores: dict[str, dict[str, list[float]]]) -> str:
+    """The reStructuredText of all that is measured."""
+    names = [name for name in DATA if name in scores]
+    lines = [
+        f"MLP, 1 sample of each class, {SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to "
+        f"{SEEDS[-1]}, one thread of a CPU\nwith {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, torch {torch.__version__}, scikit-learn "
+        f"{sklearn.__version__}. Mean ± deviation over seeds.\n",
+        ".. list-table::\n   :header-rows: 1\n",
+    ]
+    rows = [["changed", *names, "mean"]]
+    for label in dict.fromkeys(label for by_label in scores.values() for label in by_label):
+        found = [scores[name].get(label, [float("nan")]) for name in names]
+        cells = [f"{fmean(f):.3f} ± {pstdev(f):.3f}" for f in found]
+        rows.append([label, *cells, f"{fmean(map(fmean, found)):.3f}"])
+    for cells in rows:
+        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(cells)]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    file = FOLDER / "defaults.json"
+    for name in sys.argv[1:] or DATA:
+        X, y = DATA[name]()
+        for changes in CHANGES:
+            scores = json.loads(file.read_text()) if file.exists() else {}
+            label = ", ".join(f"``{k}={v!r}``" for k, v in changes.items()) or "nothing"
+            if label in scores.setdefault(name, {}):
+                continue
+            found = [score(X, y, seed, changes) for seed in SEEDS]
+            print(name, label, *(f"{s:.3f}" for s in found), flush=True)
+            scores = json.loads(file.read_text()) if file.exists() else scores
+            scores.setdefault(name, {})[label] = found
+            file.write_text(json.dumps(scores, indent=1))
+            (FOLDER / "defaults.rst").write_text(table(scores))
+
+
+if __name__ == "__main__":
+    main()
