@@ -9,7 +9,8 @@ from .display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDi
 from .distilled import DistilledData, load_distilled, save_distilled
 from .distiller import DatasetDistiller
 from .evaluation import Evaluation
-from .pools import load_pool, train_pool
+from .files import load_pool
+from .pools import train_pool
 
 __version__ = version("sklearn_dd")
 __all__ = [

@@ -41,7 +41,7 @@ from .files import PathLike
 from .methods import AUGMENTATIONS, METHODS, phases
 from .run import Run, Saved
 from .start import continued_set, new_set, starting_samples
-from .student import Network, choose_network, learner, weight_prior
+from .student import Network, choose_network, known_nets, learner, weight_prior
 from .validation import class_indices, hold_out, new_samples, samples_per_step, training_set
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
@@ -81,12 +81,14 @@ class DatasetDistiller(
         logits. Of an unfitted skorch net the module, its optimiser (SGD, with momentum or without,
         or Adam) and their parameters are used, which makes ``student__module__width`` a parameter
         to search.
-    init : {"random", "fixed"}, callable or list, default="random"
+    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
         The weights that students start from. ``"random"``: what the module's constructor draws,
         anew for each student. ``"fixed"``: one such draw, known and kept; far fewer samples and
         steps do, but for this one net alone. A callable changes a module in place, such as
         ``sklearn_dd.engine.priors.xavier_normal``. A list holds pre-trained nets, as state dicts or
-        fitted skorch nets, of which students draw one; they see standardised samples.
+        fitted skorch nets, of which students draw one; they see standardised samples. A
+        ``pathlib.Path`` is a folder of such nets, as ``train_pool`` writes it, and a state dict one
+        known net.
     objective : "classification" or callable, default="classification"
         What a trained student should do: cross-entropy on real samples, or a function
         ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
@@ -214,7 +216,7 @@ class DatasetDistiller(
         "n_steps": [Interval(Integral, 1, None, closed="left")],
         "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "student": "no_validation",  # choose_network does
-        "init": [StrOptions({"random", "fixed"}), list, tuple, callable],
+        "init": [StrOptions({"random", "fixed"}), list, tuple, Mapping, os.PathLike, callable],
         "objective": [StrOptions({"classification"}), callable],
         "method": [StrOptions(set(METHODS)), list, tuple, callable],
         "labels": [StrOptions({"hard", "soft"})],
@@ -343,10 +345,11 @@ class DatasetDistiller(
         if self.standardize:
             standardize = Standardize.fit(X, input_shape, sample_shape)
         network = choose_network(self.student, sample_shape, len(classes))
-        prior = weight_prior(self.init, network, seed)
-        known = prior(generator(seed)) if _is_one_net(self.init) else None
+        init = known_nets(self.init)
+        prior = weight_prior(init, network, seed)
+        known = prior(generator(seed)) if _is_one_net(init) else None
         description = self._description(network, seed)
-        recipe = Recipe(classes, standardize, known, self.student, self.init, description)
+        recipe = Recipe(classes, standardize, known, self.student, init, description)
         pupil = learner(network, device)
 
         real, held_out = (
@@ -605,7 +608,7 @@ class DatasetDistiller(
             Students. Where they all start from one known net, one is enough and is what you get.
         student : None, nn.Module class or NeuralNetClassifier, default=None
             Another architecture; ``None`` takes the one that the data were distilled for.
-        init : None, {"random", "fixed"}, callable or list, default=None
+        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
             Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
             own, and ``"random"`` for another architecture unless that is a callable.
         n_epochs : int or None, default=None
@@ -636,6 +639,7 @@ class DatasetDistiller(
         if init is None:
             prior, one_net = recipe.prior(network, seed, own=student is None)
         else:
+            init = known_nets(init)
             prior, one_net = weight_prior(init, network, self.seed_), _is_one_net(init)
         fresh = range(1 if one_net else n_inits)
         nets = draw(prior, fresh, seed, Stream.EVALUATE, device=device)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 PathLike = str | os.PathLike[str]
@@ -79,3 +79,55 @@ class Format:
             f"{os.fspath(path)!r} is not a whole file of {self.content} ({error}). It is damaged "
             f"or of another kind: write it again with {self.writer}."
         )
+
+
+NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...)")
+
+
+def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
+    """Read a pool of nets from a folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        A folder with a safetensors file for each net: what ``train_pool`` wrote, or state dicts
+        from elsewhere.
+
+    Returns
+    -------
+    list of dict
+        A state dict for each net, in the order of the files' names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or one is damaged.
+
+    See Also
+    --------
+    train_pool : Writes such folders.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import load_pool, train_pool
+    >>> X, y = load_wine(return_X_y=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pool = train_pool(None, X, y, 3, n_epochs=1, folder=folder, random_state=0)
+    ...     len(load_pool(folder))
+    3
+    """
+    paths = sorted(Path(folder).glob("*.safetensors"))
+    if not paths:
+        raise ValueError(
+            f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
+            "such as train_pool writes."
+        )
+    pool = []
+    for path in paths:
+        try:
+            pool.append(load_file(path))
+        except SafetensorError as error:
+            raise NET.damaged(path, error) from error
+    return pool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
@@ -12,8 +11,6 @@ import joblib
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_scalar, gen_batches
 from torch import Tensor
@@ -25,11 +22,9 @@ from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights
 from .engine.seeds import Stream, generator
-from .files import Format, PathLike
+from .files import NET, PathLike
 from .student import Network, choose_network, learner, weight_prior
 from .validation import training_set
-
-NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...)")
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(samples (n, *sample_shape), generator) -> transformed samples."""
@@ -266,54 +261,3 @@ class _Store:
             return
         for i, net in zip(share, nets, strict=True):
             NET.write(self.folder / f"net-{i:05}.safetensors", net, self.run)
-
-
-def load_pool(folder: PathLike) -> list[Weights]:
-    """Read a pool of nets from a folder.
-
-    Parameters
-    ----------
-    folder : path-like
-        A folder with a safetensors file for each net: what ``train_pool`` wrote, or state dicts
-        from elsewhere.
-
-    Returns
-    -------
-    list of dict
-        A state dict for each net, in the order of the files' names.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, or one is damaged.
-
-    See Also
-    --------
-    train_pool : Writes such folders.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from sklearn.datasets import load_wine
-    >>> from sklearn_dd import load_pool, train_pool
-    >>> X, y = load_wine(return_X_y=True)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     pool = train_pool(None, X, y, 3, n_epochs=1, folder=folder, random_state=0)
-    ...     len(load_pool(folder))
-    3
-    """
-    paths = sorted(Path(folder).glob("*.safetensors"))
-    if not paths:
-        raise ValueError(
-            f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
-            "such as train_pool writes."
-        )
-    return [_read(path) for path in paths]
-
-
-def _read(path: Path) -> Weights:
-    """A state dict, whoever wrote it."""
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise NET.damaged(path, error) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from .engine.inner_loop import Learner, pure, pure_features
 from .engine.optimizers import SGD, Adam, Momentum, Optimizer
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
+from .files import load_pool
 from .modules import MLP, ConvNet, LeNet
 
 
@@ -215,23 +217,32 @@ def _plain_convolutions() -> Iterator[None]:
         onednn.enabled = before
 
 
+def known_nets(init: Any) -> Any:
+    """``init``, but a folder as the list of its nets, and one state dict as a list of one."""
+    if isinstance(init, os.PathLike):
+        return load_pool(init)
+    return [init] if isinstance(init, Mapping) else init
+
+
 def weight_prior(init: Any, network: Network, seed: int) -> Prior:
     """The prior that ``init`` stands for.
 
     Parameters
     ----------
-    init : {"random", "fixed"}, callable or list
-        The module's own initialisation, one draw of it, an in-place initialiser of a module, or a
-        pool of known nets (state dicts or fitted skorch nets).
+    init : {"random", "fixed"}, callable, list, dict or path-like
+        The module's own initialisation, one draw of it, an in-place initialiser of a module, or
+        what `known_nets` makes a pool of.
     network : Network
         What is initialised.
     seed : int
         Decides the draw of ``"fixed"``.
     """
+    init = known_nets(init)
     if isinstance(init, str):
         if init not in ("random", "fixed"):
             raise ValueError(
-                f"init must be 'random', 'fixed', a callable or a list of nets, got {init!r}."
+                "init must be 'random', 'fixed', a callable, a list of nets or a pathlib.Path to a "
+                f"folder of them, got {init!r}."
             )
         prior = priors.random(network)
         return priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
@@ -245,10 +256,10 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
         return priors.random(build)
     if not isinstance(init, list | tuple):
         raise TypeError(
-            "init must be 'random', 'fixed', a callable or a list of nets, got "
-            f"{type(init).__name__}. Wrap one net in a list."
+            "init must be 'random', 'fixed', a callable, a list of nets, a state dict or a "
+            f"pathlib.Path to a folder, got {type(init).__name__}. Wrap one net in a list."
         )
-    if not init:
+    if len(init) == 0:
         raise ValueError("init is an empty list: give at least one state dict or fitted net.")
     return priors.pool([_weights(member, network, i) for i, member in enumerate(init)])
 

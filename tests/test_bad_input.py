@@ -482,7 +482,7 @@ def test_parameters_that_cannot_be_trained(table, student, match):
 
 def test_one_net_that_is_not_in_a_list(table):
     with pytest.raises(TypeError, match=r"init must be .*Wrap one net in a list"):
-        tiny().fit(*table).evaluate(*table, init={"weight": torch.zeros(1)})
+        tiny().fit(*table).evaluate(*table, init=NeuralNetClassifier(MLP))
 
 
 def test_a_feature_far_from_zero_for_its_spread_warns(table):

@@ -838,6 +838,8 @@ def test_one_known_net_is_evaluated_once(table):
     assert_same_weights(distiller.student_.get_params_for("module")["weights"], before, atol=0)
     assert distiller.evaluate(X, y).scores.shape == (1,)
     assert distiller.evaluate(X, y).mean == distiller.score(X, y)
+    as_state_dict = tiny(init=dict(known.module_.state_dict())).fit(X, y)
+    assert_array_equal(as_state_dict.X_syn_, distiller.X_syn_)
     assert_same_weights(known.module_.state_dict(), before, atol=0)
 
 

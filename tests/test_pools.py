@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_dd import pools
+from sklearn_dd import load_pool, pools
 from sklearn_dd.data import Standardize
 from sklearn_dd.modules import MLP, ConvNet
-from sklearn_dd.pools import load_pool, train_pool
+from sklearn_dd.pools import train_pool
 
 from .conftest import net, tiny
 
@@ -181,3 +181,20 @@ def test_the_global_generator_is_left_alone(table):
     before = torch.random.get_rng_state()
     small(*table, 1)
     assert_array_equal(before, torch.random.get_rng_state())
+
+
+def test_a_folder_is_a_pool_to_start_from(table, tmp_path):
+    nets = small(*table, 2, folder=tmp_path)
+    from_folder, from_list = (
+        tiny(student=net(), init=init).fit(*table) for init in (tmp_path, nets)
+    )
+    assert_array_equal(from_folder.X_syn_, from_list.X_syn_)
+    found, wanted = (
+        from_list.evaluate(*table, n_inits=3, init=init).scores for init in (tmp_path, nets)
+    )
+    assert_array_equal(found, wanted)
+
+
+def test_a_folder_without_nets_is_no_pool(table, tmp_path):
+    with pytest.raises(ValueError, match="no safetensors file"):
+        tiny(init=tmp_path).fit(*table)
