@@ -29,7 +29,10 @@ from torch import nn
 
 from sklearn_dd import DatasetDistiller
 from sklearn_dd.data import Standardize, student_shape
-from sklearn_dd.modules import MLP, LeNet
+from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.engine.priors import pytorch_default
+from sklearn_dd.engine.ridge import Ridge
+from sklearn_dd.modules import MLP, ConvNet, LeNet
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWS, INITS = 4, 20  # of real samples, and of students, for each seed
@@ -75,6 +78,13 @@ class Data(NamedTuple):
     threads: int = 1  # a small net gains nothing from more
 
 
+# Half of the time for ridge regressions, half for windows of a training with 100 steps of Adam.
+CLOSED_FORM_FIRST = {
+    "method": [Ridge(), Unrolled(window=10, micro_batch=128)], "n_epochs": 100,
+    "distill_lr": 0.003, "optimizer": torch.optim.Adam, "labels": "soft", "n_inits": 1,
+    "validation_fraction": 0, "max_iter": 10**6,
+}  # fmt: skip
+
 SIZES = [{"n_per_class": 1}, {"n_per_class": 5}]
 DATA = {
     "digits": Data(
@@ -88,9 +98,18 @@ DATA = {
         mnist, LeNet, range(1), [1, 10], [1, 10],
         [
             {
-                "init": "fixed", "student": LeNet, "labels": "soft", "n_epochs": 3,
-                "data_init": "noise", "step_size_rate": 1.0, "max_iter": 6000,
-            }
+                "init": "fixed", "student": LeNet, "labels": "soft", "n_epochs": 5,
+                "distill_lr": 0.1, "data_init": "noise", "step_size_rate": 1.0,
+                "validation_fraction": 0, "max_iter": 3400,
+            },
+            {
+                **CLOSED_FORM_FIRST, "n_per_class": 10, "student": LeNet,
+                "init": pytorch_default, "outer_lr": 0.02, "max_time": 240,
+            },
+            {
+                **CLOSED_FORM_FIRST, "n_per_class": 1, "student": ConvNet,
+                "outer_lr": 0.03, "max_time": 600,
+            },
         ],
         os.cpu_count() or 1,
     ),
@@ -160,10 +179,16 @@ class Real:
 def distil(data: Data, seed: int, parameters: dict) -> tuple[list[float], float]:
     """Test accuracy of fresh students, and the seconds of the fit."""
     X, X_test, y, y_test = data.split(seed)
+    parameters = dict(parameters)
+    if "optimizer" in parameters:
+        parameters["student"] = NeuralNetClassifier(
+            parameters["student"], optimizer=parameters.pop("optimizer")
+        )
     start = time.perf_counter()
     distiller = DatasetDistiller(random_state=seed, **parameters).fit(X, y)
     seconds = time.perf_counter() - start
-    return list(distiller.evaluate(X_test, y_test, n_inits=INITS).scores), seconds
+    evaluation = distiller.evaluate(X_test, y_test, n_inits=INITS, each_step=False)
+    return list(evaluation.scores), seconds
 
 
 def row(trained_on: str, by_seed: list[list[float]], what: str, fit: str = "") -> list[str]:
