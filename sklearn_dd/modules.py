@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .engine.priors import xavier_normal
 
-__all__ = ["MLP", "ConvNet", "LeNet"]
+__all__ = ["MLP", "AlexCifarNet", "AlexNet", "ConvNet", "LeNet"]
 
 
 class MLP(nn.Sequential):
@@ -161,6 +161,135 @@ class ConvNet(nn.Sequential):
             ]
             channels, height, n_columns = width, height // 2, n_columns // 2
         super().__init__(*layers, nn.Flatten(), nn.Linear(width * height * n_columns, n_classes))
+
+
+class AlexCifarNet(nn.Module):
+    """The network of Dataset Distillation for CIFAR-10: two convolutions, three linear layers.
+
+    Its weights start Xavier-normal and its biases at 0, as they do there.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (channels, height, width).
+    n_classes : int
+        Number of classes.
+
+    References
+    ----------
+    Krizhevsky (2012), cuda-convnet. Wang, Zhu, Torralba and Efros (2018), Dataset Distillation,
+    arXiv:1811.10959.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd.modules import AlexCifarNet
+    >>> AlexCifarNet((3, 32, 32), 10)(torch.zeros(5, 3, 32, 32)).shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        channels, height, width = _image_shape(sample_shape, "AlexCifarNet", at_least=4)
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            nn.LocalResponseNorm(4, alpha=1e-3 / 9, beta=0.75, k=1),
+            nn.Conv2d(64, 64, 5, padding=2),
+            nn.ReLU(),
+            nn.LocalResponseNorm(4, alpha=1e-3 / 9, beta=0.75, k=1),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        rows, columns = (-(-side // 4) for side in (height, width))
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(64 * rows * columns, 384),
+            nn.ReLU(),
+            nn.Linear(384, 192),
+            nn.ReLU(),
+            nn.Linear(192, n_classes),
+        )
+        xavier_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        return self.classifier(self.features(x))
+
+
+class AlexNet(nn.Module):
+    """AlexNet for images of about 224 × 224 pixels, with the parameter names of torchvision's.
+
+    The last layer starts with weights 0 and biases 1, as it does in Dataset Distillation, so that
+    all classes are alike at first.
+
+    Parameters
+    ----------
+    sample_shape : tuple of int
+        (channels, height, width), at least 63 pixels high and wide.
+    n_classes : int
+        Number of classes.
+
+    Notes
+    -----
+    A state dict of torchvision's with ImageNet weights becomes ``init``, one known net, when its
+    last layer is replaced::
+
+        weights = torch.load("alexnet.pth")
+        head = {k: p for k, p in AlexNet((3, 224, 224), 20).state_dict().items() if ".6." in k}
+        DatasetDistiller(student=AlexNet, init=weights | head, n_epochs=3, distill_lr=0.001)
+
+    Dropout is off in students, and so is not here.
+
+    References
+    ----------
+    Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks,
+    arXiv:1404.5997.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_dd.modules import AlexNet
+    >>> AlexNet((3, 64, 64), 20)(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 20])
+    """
+
+    def __init__(self, sample_shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        channels, _, _ = _image_shape(sample_shape, "AlexNet", at_least=63)
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 64, 11, stride=4, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(384, 256, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(6)
+        last = nn.Linear(4096, n_classes)
+        nn.init.zeros_(last.weight)
+        nn.init.ones_(last.bias)
+        # In the places of dropout stand identities, so that the names are torchvision's.
+        self.classifier = nn.Sequential(
+            nn.Identity(),
+            nn.Linear(256 * 6 * 6, 4096),
+            nn.ReLU(),
+            nn.Identity(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+            last,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
 def _image_shape(sample_shape: tuple[int, ...], name: str, at_least: int) -> tuple[int, int, int]:
