@@ -108,7 +108,7 @@ DATA = {
             },
             {
                 **CLOSED_FORM_FIRST, "n_per_class": 1, "student": ConvNet,
-                "outer_lr": 0.03, "max_time": 600,
+                "outer_lr": 0.03, "max_time": 400,
             },
         ],
         os.cpu_count() or 1,
