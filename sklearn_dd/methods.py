@@ -58,13 +58,14 @@ def phases(
     size = max(1, _MICRO_BATCH // math.prod(sample_shape))
     unrolled: Estimator = Unrolled(micro_batch=size if cut else None)
     sequence: list[Any]
-    if isinstance(method, str):
-        make = METHODS[method]
-        sequence = [unrolled if make is None else make()]
-    elif isinstance(method, list | tuple):
+    if isinstance(method, list | tuple):
         sequence = [*method]
     else:
-        sequence = [method]
+        first: Any = method
+        if isinstance(method, str):
+            make = METHODS[method]
+            first = unrolled if make is None else make()
+        sequence = [first, unrolled] if isinstance(first, _WITHOUT_STEP_SIZES) else [first]
     if not sequence or not all(map(callable, sequence)):
         raise ValueError(
             f"method={method!r} must be a name, an estimator of the hypergradient or a list of "
@@ -72,8 +73,6 @@ def phases(
         )
     # What an object carries from one iteration to the next is not to leave the fit.
     sequence = [copy.deepcopy(e) if isinstance(e, Stateful) else e for e in sequence]
-    if not isinstance(method, list | tuple) and isinstance(sequence[0], _WITHOUT_STEP_SIZES):
-        sequence.append(unrolled)
     if any(isinstance(e, _FROM_FEATURES) for e in sequence) and learner.features is None:
         raise ValueError(
             f"method={method!r} works on the features that the student's last linear layer is "

@@ -259,7 +259,7 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
             "init must be 'random', 'fixed', a callable, a list of nets, a state dict or a "
             f"pathlib.Path to a folder, got {type(init).__name__}. Wrap one net in a list."
         )
-    if len(init) == 0:
+    if not init:
         raise ValueError("init is an empty list: give at least one state dict or fitted net.")
     return priors.pool([_weights(member, network, i) for i, member in enumerate(init)])
 

@@ -43,7 +43,7 @@ class GradientMatching:
         classes = labels.argmax(-1)
         shared = sorted(set(classes.tolist()) & set(real[1].tolist()))
         total = task.no_gradient()
-        dx, dy = total.x.flatten(0, 1), total.y.flatten(0, 1)  # views
+        dx, dy = total.x.view_as(samples), total.y.view_as(labels)  # what is added here is there
         for group in learner.groups(task.nets):
             net = train(learner, learner.optimizer.start(group), islice(cycle(steps), age))[0]
             for c in shared:

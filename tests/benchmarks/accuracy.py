@@ -10,19 +10,17 @@ row is one configuration, fitted once for each seed, and scored once on the test
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import fmean, median, pstdev
 from typing import NamedTuple
 
 import numpy as np
-import sklearn
 import torch
+from pages import MACHINE, MEASURED, image_set, list_table
 from sklearn.cluster import KMeans
-from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -34,7 +32,6 @@ from sklearn_dd.engine.priors import pytorch_default
 from sklearn_dd.engine.ridge import Ridge
 from sklearn_dd.modules import MLP, ConvNet, LeNet
 
-ROOT = Path(__file__).resolve().parents[2]
 DRAWS, INITS = 4, 20  # of real samples, and of students, for each seed
 
 
@@ -56,14 +53,8 @@ def bundled(load: Callable) -> Callable[[int], Split]:
 
 
 def mnist(_: int) -> Split:
-    """The standard split, (n, 28, 28) uint8."""
-    file = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data")) / "mnist.npz"
-    if file.exists():
-        with np.load(file) as f:
-            return Split(f["x_train"], f["x_test"], f["y_train"], f["y_test"])
-    X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False)
-    X, y = X.reshape(-1, 28, 28).astype(np.uint8), y.astype(int)
-    return Split(X[:60000], X[60000:], y[:60000], y[60000:])
+    """The standard split."""
+    return Split(*image_set("mnist.npz", "mnist_784", 60000, 28))
 
 
 class Data(NamedTuple):
@@ -215,41 +206,23 @@ def rows(data: Data) -> Iterator[list[str]]:
         yield row(f"distilled: ``{named}``", [scores for scores, _ in runs], "fresh inits", fit)
 
 
-HEAD = """\
-{name}: seeds {first} to {last}, {threads} thread{s} of a CPU with {cores} cores, Python {python},
-torch {torch}, scikit-learn {sklearn}.
-
-.. list-table::
-   :header-rows: 1
-
-   * - trained on (samples of each class)
-     - test accuracy
-     - ± over nets
-     - ± over seeds
-     - worst seed
-     - over, for each seed
-     - fit
-"""
+HEAD = [
+    "trained on (samples of each class)", "test accuracy", "± over nets", "± over seeds",
+    "worst seed", "over, for each seed", "fit",
+]  # fmt: skip
 
 
 def main() -> None:
-    folder = ROOT / "docs" / "measured"
-    folder.mkdir(exist_ok=True)
+    MEASURED.mkdir(exist_ok=True)
     for name in sys.argv[1:] or DATA:
         data = DATA[name]
-        lines = [
-            HEAD.format(
-                name=name, first=data.seeds[0], last=data.seeds[-1], threads=data.threads,
-                s="s" * (data.threads > 1), cores=os.cpu_count(), python=platform.python_version(),
-                torch=torch.__version__, sklearn=sklearn.__version__,
-            )
-        ]  # fmt: skip
+        threads = f"{data.threads} thread{'s' * (data.threads > 1)} of a {MACHINE}"
+        head = f"{name}: seeds {data.seeds[0]} to {data.seeds[-1]}, {threads}.\n\n"
+        found = [HEAD]
         for cells in rows(data):
             print(name, *cells, sep=" | ", flush=True)
-            lines += [
-                f"   {'*' if i == 0 else ' '} - {c}".rstrip() + "\n" for i, c in enumerate(cells)
-            ]
-            (folder / f"{name}.rst").write_text("".join(lines))  # an end too early loses no row
+            found.append(cells)  # and written at once: an end too early loses no row
+            (MEASURED / f"{name}.rst").write_text(head + list_table(found))
 
 
 if __name__ == "__main__":

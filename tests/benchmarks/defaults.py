@@ -10,25 +10,20 @@ the test parts stay closed. The table is docs/measured/defaults.rst; a row is ke
 from __future__ import annotations
 
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
 import numpy as np
-import sklearn
 import torch
-from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_wine
+from pages import MACHINE, MEASURED, image_set, list_table
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 
 from sklearn_dd import DatasetDistiller
 from sklearn_dd.modules import MLP
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "docs" / "measured"
 SECONDS, SEEDS, MAX_ROWS = 5.0, range(3), 20_000
 
 CHANGES: list[dict[str, Any]] = [
@@ -48,24 +43,20 @@ def bundled(load: Callable) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
     return lambda: load(return_X_y=True)
 
 
-def images(name: str, openml: str) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+def images(file: str, openml: str, n_train: int, side: int) -> Callable:
     """The training part of a set of images, flat."""
 
     def load() -> tuple[np.ndarray, np.ndarray]:
-        file = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data")) / name
-        if file.exists():
-            with np.load(file) as f:
-                return f["x_train"].reshape(len(f["x_train"]), -1), f["y_train"]
-        X, y = fetch_openml(openml, return_X_y=True, as_frame=False)
-        return X, y
+        X, _, y, _ = image_set(file, openml, n_train, side)
+        return X.reshape(len(X), -1), y
 
     return load
 
 
 DATA = {
     "digits": bundled(load_digits),
-    "MNIST": images("mnist.npz", "mnist_784"),
-    "USPS": images("usps.npz", "USPS"),
+    "MNIST": images("mnist.npz", "mnist_784", 60000, 28),
+    "USPS": images("usps.npz", "USPS", 7291, 16),
     "breast_cancer": bundled(load_breast_cancer),
     "wine": bundled(load_wine),
 }
@@ -86,26 +77,21 @@ def score(X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> f
 def table(scores: dict[str, dict[str, list[float]]]) -> str:
     """The reStructuredText of all that is measured."""
     names = [name for name in DATA if name in scores]
-    lines = [
+    head = (
         f"MLP, 1 sample of each class, {SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, one thread of a CPU\nwith {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, torch {torch.__version__}, scikit-learn "
-        f"{sklearn.__version__}. Mean ± deviation over seeds.\n",
-        ".. list-table::\n   :header-rows: 1\n",
-    ]
+        f"{SEEDS[-1]}, one thread of a {MACHINE}. Mean ± deviation over seeds.\n\n"
+    )
     rows = [["changed", *names, "mean"]]
     for label in dict.fromkeys(label for by_label in scores.values() for label in by_label):
         found = [scores[name].get(label) for name in names]
         cells = [f"{fmean(f):.3f} ± {pstdev(f):.3f}" if f else "" for f in found]
         rows.append([label, *cells, f"{fmean(map(fmean, found)):.3f}" if all(found) else ""])
-    for cells in rows:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(cells)]
-    return "\n".join(lines) + "\n"
+    return head + list_table(rows)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    file = FOLDER / "defaults.json"
+    file = MEASURED / "defaults.json"
     for name in sys.argv[1:] or DATA:
         X, y = DATA[name]()
         for changes in CHANGES:
@@ -118,7 +104,7 @@ def main() -> None:
             scores = json.loads(file.read_text()) if file.exists() else scores
             scores.setdefault(name, {})[label] = found
             file.write_text(json.dumps(scores, indent=1))
-            (FOLDER / "defaults.rst").write_text(table(scores))
+            (MEASURED / "defaults.rst").write_text(table(scores))
 
 
 if __name__ == "__main__":

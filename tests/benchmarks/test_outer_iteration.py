@@ -6,13 +6,10 @@ where no other number is named, and become docs/measured/engine.rst.
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,12 +19,12 @@ from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.engine.objectives import classification
 from sklearn_dd.modules import MLP, LeNet
 from sklearn_dd.student import Network, learner
+from tests.benchmarks.pages import MACHINE, MEASURED, list_table
 from tests.engine.problems import Problem, naive_hypergradient
 
 N_REAL = 1024
 ROUNDS = {"LeNet": 5, "MLP": 15}  # the shorter they are, the more they scatter
 STEPS = [3, 30, 100, 300]
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "measured" / "engine.rst"
 
 
 @pytest.fixture(autouse=True)
@@ -44,24 +41,17 @@ def measured() -> Iterator[dict[tuple[str, int, int], dict[str, float]]]:
     found: dict[tuple[str, int, int], dict[str, float]] = {}
     yield found
     if len(found) == 2 * len(STEPS) + 1:
-        PAGE.write_text(page(found))
+        (MEASURED / "engine.rst").write_text(page(found))
 
 
 def page(found: dict[tuple[str, int, int], dict[str, float]]) -> str:
     """The table of docs/measured/engine.rst."""
-    lines = [
-        f"CPU with {os.cpu_count()} cores, Python {platform.python_version()}, torch "
-        f"{torch.__version__}, medians of {ROUNDS['LeNet']} "
-        f"(LeNet) and {ROUNDS['MLP']} (MLP) interleaved rounds.\n",
-        ".. list-table::\n   :header-rows: 1\n",
-    ]
     rows = [["network", "T", "threads", "graphs kept", "graphs rebuilt"]]
     for (network, n_steps, threads), ratios in sorted(found.items()):
         shares = (f"{ratios[name]:.2f}" for name in ("kept", "rebuilt"))
         rows.append([network, str(n_steps), str(threads), *shares])
-    for cells in rows:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(cells)]
-    return "\n".join(lines) + "\n"
+    medians = f"medians of {ROUNDS['LeNet']} (LeNet) and {ROUNDS['MLP']} (MLP) interleaved rounds"
+    return f"{MACHINE}, {medians}.\n\n{list_table(rows)}"
 
 
 def make(network: str, n_epochs: int) -> Problem:
