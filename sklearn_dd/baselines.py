@@ -22,7 +22,7 @@ from .distilled import DistilledData, Recipe, describe
 from .distiller import DatasetDistiller
 from .engine.hypergradient import Hypergradient, Task, Unrolled
 from .engine.inner_loop import schedule
-from .engine.priors import draw
+from .engine.priors import distinct, draw
 from .engine.seeds import Stream
 from .evaluation import train_and_score
 from .student import learner
@@ -363,8 +363,8 @@ def _judge(
 ) -> Callable[[Array, float], float]:
     """(samples, step size) -> mean accuracy on ``real`` of nets that no evaluation draws."""
     network = recipe.network()
-    prior, known = recipe.prior(network, seed, own=True)
-    judges = range(1 if known else _N_NETS)
+    prior = recipe.prior(network, seed, own=True)
+    judges = distinct(prior, _N_NETS)
     nets = draw(prior, judges, seed, Stream.HELD_OUT, device=real.device)
     pupil = learner(network, real.device)
 

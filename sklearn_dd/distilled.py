@@ -13,7 +13,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from .data import Array, Standardize, resolve_device
-from .engine.priors import Prior, Weights, draw, fixed
+from .engine.priors import Pool, Prior, Weights, draw, known_net
 from .engine.seeds import Stream
 from .files import Format
 from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
@@ -54,17 +54,17 @@ class Recipe:
         given = self.student if student is None else student
         return choose_network(given, self.standardize.sample_shape, len(self.classes))
 
-    def prior(self, network: Network, seed: int, *, own: bool) -> tuple[Prior, bool]:
-        """Where ``network`` starts, and whether that is one known net.
+    def prior(self, network: Network, seed: int, *, own: bool) -> Prior:
+        """Where ``network`` starts.
 
         Another network than the data's own takes their prior only if that is a callable.
         """
         if self.weights is not None:
             if {k: tuple(p.shape) for k, p in self.weights.items()} == network.shapes():
-                return fixed(self.weights), True
-            return weight_prior("random", network, seed), False
+                return Pool([self.weights])
+            return weight_prior("random", network, seed)
         init = self.init if own or callable(self.init) else "random"
-        return weight_prior(init, network, seed), False
+        return weight_prior(init, network, seed)
 
 
 class _Triple(NamedTuple):
@@ -161,8 +161,8 @@ class DistilledData(_Triple):
                 stacklevel=2,
             )
         seed = int(check_random_state(random_state).randint(2**31))
-        prior, known = recipe.prior(network, seed, own=student is None)
-        if recipe.weights is not None and not known:
+        prior = recipe.prior(network, seed, own=student is None)
+        if recipe.weights is not None and known_net(prior) is None:
             warnings.warn(
                 f"The data were distilled for one known net, whose weights don't fit this "
                 f"{network.name}: it starts from random ones. Pass the same student.",

@@ -33,9 +33,9 @@ from .engine.hypergradient import Estimator
 from .engine.inner_loop import schedule
 from .engine.objectives import Objective, classification
 from .engine.outer_loop import OuterLoop
-from .engine.priors import draw
+from .engine.priors import distinct, draw, known_net
 from .engine.reducer import join
-from .engine.seeds import Stream, fold, generator
+from .engine.seeds import Stream, fold
 from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
 from .files import PathLike
 from .methods import AUGMENTATIONS, METHODS, phases
@@ -347,9 +347,8 @@ class DatasetDistiller(
         network = choose_network(self.student, sample_shape, len(classes))
         init = known_nets(self.init)
         prior = weight_prior(init, network, seed)
-        known = prior(generator(seed)) if _is_one_net(init) else None
         description = self._description(network, seed)
-        recipe = Recipe(classes, standardize, known, self.student, init, description)
+        recipe = Recipe(classes, standardize, known_net(prior), self.student, init, description)
         pupil = learner(network, device)
 
         real, held_out = (
@@ -357,7 +356,7 @@ class DatasetDistiller(
             for rows in hold_out(y, self.validation_fraction, seed)
         )
         distilled = self._start(X, y, real.rows, counts, recipe, previous, seed).to(device)
-        judges = range(1 if known else _HELD_OUT_INITS)
+        judges = distinct(prior, _HELD_OUT_INITS)
         nets = draw(prior, judges, seed, Stream.HELD_OUT, device=device)
 
         objective = self._objective(classes)
@@ -388,7 +387,7 @@ class DatasetDistiller(
                 max_iter=max_iter,
                 lr=self.outer_lr,
                 step_size_lr=self.step_size_rate * self.outer_lr,
-                n_inits=1 if known else self.n_inits,
+                n_inits=len(distinct(prior, self.n_inits)),
                 seed=seed,
                 progress=progress,
                 reducer=reducer,
@@ -605,7 +604,7 @@ class DatasetDistiller(
         y : array-like of shape (n_samples,)
             Their classes.
         n_inits : int, default=20
-            Students. Where they all start from one known net, one is enough and is what you get.
+            Students. Of a pool of known nets each is taken once at most, of one net that one.
         student : None, nn.Module class or NeuralNetClassifier, default=None
             Another architecture; ``None`` takes the one that the data were distilled for.
         init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
@@ -637,12 +636,10 @@ class DatasetDistiller(
         if random_state is not None:
             seed = int(check_random_state(random_state).randint(2**31))
         if init is None:
-            prior, one_net = recipe.prior(network, seed, own=student is None)
+            prior = recipe.prior(network, seed, own=student is None)
         else:
-            init = known_nets(init)
-            prior, one_net = weight_prior(init, network, self.seed_), _is_one_net(init)
-        fresh = range(1 if one_net else n_inits)
-        nets = draw(prior, fresh, seed, Stream.EVALUATE, device=device)
+            prior = weight_prior(init, network, self.seed_)
+        nets = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
         real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
         x, y_syn, lrs = (tensor.to(device) for tensor in data.as_tensors())
         if n_epochs is not None:
@@ -677,11 +674,6 @@ def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
             RuntimeWarning,
             stacklevel=4,
         )
-
-
-def _is_one_net(init: Any) -> bool:
-    """Whether all students start from one known net, so that more inits would tell nothing."""
-    return init == "fixed" if isinstance(init, str) else not callable(init) and len(init) == 1
 
 
 def _to_numpy(distilled: DistilledSet, recipe: Recipe) -> tuple[Array, Array, Array]:

@@ -245,7 +245,7 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
                 f"folder of them, got {init!r}."
             )
         prior = priors.random(network)
-        return priors.fixed(prior(generator(seed, Stream.FIXED, 0))) if init == "fixed" else prior
+        return priors.Pool([prior(generator(seed, Stream.FIXED, 0))]) if init == "fixed" else prior
     if callable(init):
 
         def build() -> nn.Module:
@@ -261,7 +261,7 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
         )
     if not init:
         raise ValueError("init is an empty list: give at least one state dict or fitted net.")
-    return priors.pool([_weights(member, network, i) for i, member in enumerate(init)])
+    return priors.Pool([_weights(member, network, i) for i, member in enumerate(init)])
 
 
 def _weights(member: Any, network: Network, index: int) -> Weights:

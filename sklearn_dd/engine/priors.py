@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +27,25 @@ def random(build: Callable[[], nn.Module]) -> Prior:
     return prior
 
 
-def fixed(weights: Weights) -> Prior:
-    """One known net."""
-    return lambda _: weights
+@dataclass(frozen=True)
+class Pool:
+    """One of several known nets, each as likely, or the one that is known."""
+
+    members: Sequence[Weights]
+
+    def __call__(self, g: torch.Generator) -> Weights:
+        """Draw one of them."""
+        return self.members[int(torch.randint(len(self.members), (), generator=g))]
 
 
-def pool(members: Sequence[Weights]) -> Prior:
-    """One of several known nets, each as likely."""
-    return lambda g: members[int(torch.randint(len(members), (), generator=g))]
+def distinct(prior: Prior, n: int) -> range:
+    """Which nets to draw, so that of ``n`` none comes twice."""
+    return range(min(n, len(prior.members)) if isinstance(prior, Pool) else n)
+
+
+def known_net(prior: Prior) -> Weights | None:
+    """The net that the prior always gives, where it is a pool of one."""
+    return prior.members[0] if isinstance(prior, Pool) and len(prior.members) == 1 else None
 
 
 def xavier_normal(module: nn.Module) -> None:
@@ -56,6 +68,13 @@ def pytorch_default(module: nn.Module) -> None:
 def draw(
     prior: Prior, which: Iterable[int], *keys: int, device: torch.device | None = None
 ) -> Params:
-    """Stacked parameters of some nets, of which net i depends on ``keys`` and i alone."""
-    nets = [prior(generator(*keys, i)) for i in which]
+    """Stacked parameters of some nets, of which net i depends on ``keys`` and i alone.
+
+    Of a pool, each comes once before any comes again.
+    """
+    if isinstance(prior, Pool):
+        order = torch.randperm(len(prior.members), generator=generator(*keys)).tolist()
+        nets = [prior.members[order[i % len(order)]] for i in which]
+    else:
+        nets = [prior(generator(*keys, i)) for i in which]
     return {name: torch.stack([net[name] for net in nets]).to(device) for name in nets[0]}

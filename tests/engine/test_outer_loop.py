@@ -25,7 +25,7 @@ def run(estimator=None, max_iter=30, lr=0.05, **changed):
     start = distilled.snapshot()
     weights = {name: q[0] for name, q in p.params.items()}
     iterations = OuterLoop(
-        distilled, estimator or Unrolled(), p.learner, priors.fixed(weights), lambda g: p.real,
+        distilled, estimator or Unrolled(), p.learner, priors.Pool([weights]), lambda g: p.real,
         classification, max_iter=max_iter, lr=lr, step_size_lr=lr / 5, n_inits=1, seed=0, **changed,
     )  # fmt: skip
     return distilled, start, iterations
@@ -89,7 +89,7 @@ def test_an_inner_loop_that_diverges_is_sick():
     wild = DistilledSet(p.x, p.y, torch.full_like(p.lrs, 1e300))
     weights = {name: q[0] for name, q in p.params.items()}
     *_, last = OuterLoop(
-        wild, Unrolled(), p.learner, priors.fixed(weights), lambda g: p.real, classification,
+        wild, Unrolled(), p.learner, priors.Pool([weights]), lambda g: p.real, classification,
         max_iter=9, lr=0.1, step_size_lr=0.1, n_inits=1, seed=0,
     )  # fmt: skip
     assert last.undone == 5

@@ -86,7 +86,11 @@ def test_pytorch_default():
     assert all(torch.equal(p, drawn[name]) for name, p in net.state_dict().items())
 
 
-def test_a_pool_draws_every_member():
-    members = [{"p": torch.tensor(float(i))} for i in range(3)]
-    drawn = priors.draw(priors.pool(members), range(50), 0)["p"]
-    assert set(drawn.tolist()) == {0.0, 1.0, 2.0}
+def test_a_pool_draws_each_member_before_any_again():
+    pool = priors.Pool([{"p": torch.tensor(float(i))} for i in range(5)])
+    draws = [priors.draw(pool, range(7), seed)["p"].tolist() for seed in range(20)]
+    assert all(set(drawn[:5]) == {0.0, 1.0, 2.0, 3.0, 4.0} for drawn in draws)
+    assert all(drawn[5:] == drawn[:2] for drawn in draws)
+    assert {drawn[0] for drawn in draws} == {0.0, 1.0, 2.0, 3.0, 4.0}
+    assert priors.draw(pool, [1, 3], 0)["p"].tolist() == [draws[0][1], draws[0][3]]
+    assert [len(priors.distinct(pool, n)) for n in (2, 9)] == [2, 5]

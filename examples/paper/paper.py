@@ -1,0 +1,200 @@
+"""What the scripts of this folder share: data, fits that go on where they stopped, results."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from sklearn.datasets import fetch_openml
+from torch.nn import functional as F
+
+from sklearn_dd import DatasetDistiller, train_pool
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
+DATA = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data"))
+OPENML = {"mnist": ("mnist_784", 60000), "usps": ("usps", 7291), "cifar10": ("CIFAR_10", 50000)}
+MISSING = (
+    "{name} is neither at {path} nor on OpenML. Put a file there with the arrays x_train, y_train, "
+    "x_test and y_test, or name another folder in SKLEARN_DD_DATA."
+)
+
+
+class Data(NamedTuple):
+    """The standard split of a data set."""
+
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+
+class Cell(NamedTuple):
+    """One figure beside the paper's; accuracies are fractions."""
+
+    what: str
+    paper: str
+    scores: Any  # (n_nets,)
+    seconds: float  # that the fit took
+    note: str = ""
+
+
+def load(name: str, side: int | None = None) -> Data:
+    """A data set from the folder of real sets, else from OpenML; ``side`` resizes grey images."""
+    path = DATA / f"{name}.npz"
+    if name == "cifar10" and (DATA / name).is_dir():
+        data = _cifar10(DATA / name)
+    elif path.exists():
+        with np.load(path) as f:
+            data = Data(*(f[key] for key in ("x_train", "y_train", "x_test", "y_test")))
+    elif name in OPENML:
+        data = _openml(*OPENML[name], colour=name == "cifar10")
+    else:
+        raise SystemExit(MISSING.format(name=name, path=path))
+    return data if side is None else data._replace(X=grey(data.X, side), X_test=grey(data.X_test, side))
+
+
+def grey(X: np.ndarray, side: int) -> np.ndarray:
+    """Images (n, height, width[, 3]) as grey ones (n, side, side)."""
+    if X.ndim == 4:
+        X = X @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+    x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))[:, None]
+    return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)[:, 0].numpy()
+
+
+def _openml(name: str, n_train: int, colour: bool) -> Data:
+    X, y = fetch_openml(name, return_X_y=True, as_frame=False)
+    X, y = (X.reshape(-1, 3, 32, 32) if colour else _square(X)), y.astype(int)
+    return Data(X[:n_train], y[:n_train] - y.min(), X[n_train:], y[n_train:] - y.min())
+
+
+def _square(X: np.ndarray) -> np.ndarray:
+    side = round(X.shape[1] ** 0.5)
+    return X.reshape(-1, side, side)
+
+
+def _cifar10(folder: Path) -> Data:
+    """CIFAR-10 as sheets of 1,000 lossless images; its whole test set comes as JPEG copies."""
+    from PIL import Image  # noqa: PLC0415  # for this folder alone; matplotlib brings it
+
+    def sheet(path: Path) -> np.ndarray:
+        image = np.asarray(Image.open(path).convert("RGB"))
+        return image.reshape(40, 32, 25, 32, 3).swapaxes(1, 2).reshape(1000, 32, 32, 3)
+
+    X = np.concatenate([sheet(path) for path in sorted(folder.glob("train-*.webp"))])
+    with np.load(folder / "labels.npz") as f:
+        y = f["y_train"].astype(int)
+    with np.load(folder / "test10k_jpeg.npz") as f:
+        raw, offsets, y_test = f["jpeg"].tobytes(), f["offsets"].tolist(), f["y"].astype(int)
+    ends = zip(offsets, offsets[1:], strict=False)
+    X_test = np.stack([np.asarray(Image.open(io.BytesIO(raw[a:b]))) for a, b in ends])
+    return Data(X, y, X_test, y_test)
+
+
+class Experiment:
+    """One run of one script: its settings, its files and what it found.
+
+    Parameters
+    ----------
+    name : str
+        Of the script.
+    quick : bool
+        Minutes on two CPU cores in place of hours.
+    seed : int
+        Of all draws.
+    """
+
+    def __init__(self, name: str, quick: bool, seed: int) -> None:
+        self.name, self.quick, self.seed = name, quick, seed
+        self.settings = "quick" if quick else "full"
+        # Pools and checkpoints, for a run that is started again.
+        self.kept = Path(__file__).parent / "kept" / self.settings
+        self.kept.mkdir(parents=True, exist_ok=True)
+        RESULTS.mkdir(parents=True, exist_ok=True)
+
+    def pick(self, quick: Any, full: Any) -> Any:
+        """The value for these settings."""
+        return quick if self.quick else full
+
+    def fit(self, name: str, distiller: DatasetDistiller, X: Any, y: Any) -> float:
+        """Fit, from the checkpoint of a run that was stopped if there is one; return seconds.
+
+        The seconds of all runs count, and a fit that was finished is not made again.
+        """
+        checkpoint, clock = self.kept / f"{name}.checkpoint", self.kept / f"{name}.seconds"
+        before = float(clock.read_text()) if clock.exists() else 0.0
+        distiller.set_params(
+            random_state=self.seed, checkpoint=checkpoint, checkpoint_every=50, verbose=1
+        )
+        start = time.monotonic()
+        try:
+            distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
+        finally:
+            clock.write_text(str(before + time.monotonic() - start))
+        return float(clock.read_text())
+
+    def pools(
+        self, name: str, student: Any, X: Any, y: Any, n_train: int, n_held_out: int, **how: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """Trained nets to distil for, and other ones to score with."""
+        both = []
+        for part, n, seed in (("train", n_train, 1), ("held-out", n_held_out, 2)):
+            pool = train_pool(
+                student, X, y, n, folder=self.kept / f"{name}-{part}", verbose=1, n_jobs=2,
+                random_state=2 * self.seed + seed, **how,
+            )  # fmt: skip
+            both.append(pool[:n])
+        return both[0], both[1]
+
+    def save(self, figure: Figure, what: str) -> None:
+        """Keep a figure for the page."""
+        figure.savefig(RESULTS / f"{self.name}-{what}-{self.settings}.png", dpi=120)
+
+    def write(self, title: str, cells: Iterable[Cell]) -> None:
+        """Write each cell as soon as it is there, so that an end too early loses none."""
+        path = RESULTS / f"{self.name}-{self.settings}.json"
+        found = {
+            "title": title,
+            "command": f"python examples/paper/{self.name}.py" + " --quick" * self.quick,
+            "seed": self.seed,
+            "machine": machine(),
+            "cells": [],
+        }
+        for cell in cells:
+            scores = np.asarray(cell.scores, dtype=float)
+            found["cells"].append(
+                cell._asdict()
+                | {"scores": scores.round(4).tolist(), "seconds": round(cell.seconds, 1)}
+            )
+            path.write_text(json.dumps(found, indent=1) + "\n")
+            print(f"{cell.what}: {scores.mean():.3f} ± {scores.std():.3f} (paper: {cell.paper})")
+
+
+def machine() -> str:
+    """Hardware and versions, as they stand beside figures."""
+    where = f"CPU with {os.cpu_count()} cores"
+    if torch.cuda.is_available():
+        where = torch.cuda.get_device_name()
+    return f"{where}, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def main(file: str, doc: str, measure: Callable[[Experiment], Iterator[Cell]]) -> None:
+    """Read the command line and run one script."""
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="minutes on two CPU cores")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    experiment = Experiment(Path(file).stem, given.quick, given.seed)
+    experiment.write(doc.splitlines()[0], measure(experiment))
