@@ -9,16 +9,23 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sklearn.datasets import fetch_openml
 from torch.nn import functional as F
 
-from sklearn_dd import DatasetDistiller, train_pool
+from sklearn_dd import (
+    DatasetDistiller,
+    DistilledImagesDisplay,
+    LearningRatesDisplay,
+    train_pool,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
@@ -40,13 +47,22 @@ class Data(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One figure beside the paper's; accuracies are fractions."""
+    """One figure beside the paper's, which is in per cent; accuracies are fractions."""
 
     what: str
     paper: str
-    scores: Any  # (n_nets,)
-    seconds: float  # that the fit took
-    note: str = ""
+    mean: float
+    std: float
+    n_nets: int
+    seconds: float | None = None  # that the fit took, where it is the cell's own
+    unit: str = "%"
+
+
+def cell(what: str, paper: str, scores: Any, seconds: float | None = None) -> Cell:
+    """A cell of the scores of some nets."""
+    return Cell(
+        what, paper, float(np.mean(scores)), float(np.std(scores)), np.size(scores), seconds
+    )
 
 
 def load(name: str, side: int | None = None) -> Data:
@@ -61,7 +77,9 @@ def load(name: str, side: int | None = None) -> Data:
         data = _openml(*OPENML[name], colour=name == "cifar10")
     else:
         raise SystemExit(MISSING.format(name=name, path=path))
-    return data if side is None else data._replace(X=grey(data.X, side), X_test=grey(data.X_test, side))
+    if side is not None:
+        data = data._replace(X=grey(data.X, side), X_test=grey(data.X_test, side))
+    return data
 
 
 def grey(X: np.ndarray, side: int) -> np.ndarray:
@@ -85,7 +103,7 @@ def _square(X: np.ndarray) -> np.ndarray:
 
 def _cifar10(folder: Path) -> Data:
     """CIFAR-10 as sheets of 1,000 lossless images; its whole test set comes as JPEG copies."""
-    from PIL import Image  # noqa: PLC0415  # for this folder alone; matplotlib brings it
+    from PIL import Image  # for this folder alone; matplotlib brings it
 
     def sheet(path: Path) -> np.ndarray:
         image = np.asarray(Image.open(path).convert("RGB"))
@@ -96,8 +114,8 @@ def _cifar10(folder: Path) -> Data:
         y = f["y_train"].astype(int)
     with np.load(folder / "test10k_jpeg.npz") as f:
         raw, offsets, y_test = f["jpeg"].tobytes(), f["offsets"].tolist(), f["y"].astype(int)
-    ends = zip(offsets, offsets[1:], strict=False)
-    X_test = np.stack([np.asarray(Image.open(io.BytesIO(raw[a:b]))) for a, b in ends])
+    images = [Image.open(io.BytesIO(raw[a:b])) for a, b in pairwise(offsets)]
+    X_test = np.stack([np.asarray(image) for image in images])
     return Data(X, y, X_test, y_test)
 
 
@@ -170,14 +188,27 @@ class Experiment:
             "machine": machine(),
             "cells": [],
         }
-        for cell in cells:
-            scores = np.asarray(cell.scores, dtype=float)
-            found["cells"].append(
-                cell._asdict()
-                | {"scores": scores.round(4).tolist(), "seconds": round(cell.seconds, 1)}
-            )
+        for found_cell in cells:
+            found["cells"].append(found_cell._asdict())
             path.write_text(json.dumps(found, indent=1) + "\n")
-            print(f"{cell.what}: {scores.mean():.3f} ± {scores.std():.3f} (paper: {cell.paper})")
+            mean, std, n = found_cell.mean, found_cell.std, found_cell.n_nets
+            print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} nets ({found_cell.paper})")
+
+
+def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:
+    """The images by step, their step sizes, and the accuracy after each step."""
+    figure = plt.figure(figsize=(10, 4), layout="constrained")
+    grid = figure.subplot_mosaic([["images", "sizes"], ["images", "accuracy"]])
+    DistilledImagesDisplay.from_estimator(distiller, ax=grid["images"])
+    LearningRatesDisplay.from_estimator(distiller, ax=grid["sizes"])
+    steps = np.arange(len(step_scores))
+    mean, spread = step_scores.mean(axis=1), step_scores.std(axis=1)
+    grid["accuracy"].plot(steps, mean)
+    grid["accuracy"].fill_between(steps, mean - spread, mean + spread, alpha=0.3)
+    grid["accuracy"].set(xlabel="gradient step t", ylabel="test accuracy", ylim=(0, 1))
+    grid["accuracy"].spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    return figure
 
 
 def machine() -> str:

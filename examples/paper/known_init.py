@@ -1,0 +1,52 @@
+"""One known net: ten images of MNIST, a hundred of MNIST and of CIFAR-10.
+
+The paper, section 4.1 and figure 2a.
+
+    python examples/paper/known_init.py [--quick] [--seed 0]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from paper import Cell, Experiment, cell, load, main, overview
+
+from sklearn_dd import DatasetDistiller
+from sklearn_dd.modules import AlexCifarNet, LeNet
+
+
+def measure(run: Experiment) -> Iterator[Cell]:
+    """MNIST, then CIFAR-10, in which an iteration takes ten times as long."""
+    shared = {
+        "init": "fixed", "labels": "soft", "data_init": "noise", "distill_lr": 0.1,
+        "step_size_rate": 1.0, "validation_fraction": 0,
+    }  # fmt: skip
+    ten = DatasetDistiller(1, n_epochs=3, student=LeNet, max_iter=run.pick(4000, 40000), **shared)
+    yield from known(run, "MNIST", "10 images", "93.8", ten)
+    hundred = DatasetDistiller(
+        10, n_steps=10, n_epochs=1, student=LeNet, max_iter=run.pick(2000, 20000), **shared
+    )
+    yield from known(run, "MNIST", "100 images", "96.6", hundred)
+    on_cpu = run.pick(60, 1500)
+    cifar = DatasetDistiller(
+        10, n_steps=10, n_epochs=1, student=AlexCifarNet,
+        max_iter=20000 if torch.cuda.is_available() else on_cpu, **shared,
+    )  # fmt: skip
+    yield from known(run, "CIFAR-10", "100 images", "54.0", cifar)
+
+
+def known(
+    run: Experiment, data: str, size: str, paper: str, distiller: DatasetDistiller
+) -> Iterator[Cell]:
+    """Distil for one net, and train that net."""
+    X, y, X_test, y_test = load(data.replace("-", "").lower())
+    name = f"{data}, {size}"
+    seconds = run.fit(f"known-{name.replace(', ', '-').replace(' ', '-')}", distiller, X, y)
+    scores = distiller.evaluate(X_test, y_test)
+    yield cell(name, paper, scores.scores, seconds)
+    run.save(overview(distiller, scores.step_scores, name), f"{data}-{size}".replace(" ", "-"))
+
+
+if __name__ == "__main__":
+    main(__file__, __doc__, measure)
