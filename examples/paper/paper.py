@@ -136,7 +136,7 @@ class Experiment:
         self.name, self.quick, self.seed = name, quick, seed
         self.settings = "quick" if quick else "full"
         # Pools and checkpoints, for a run that is started again.
-        self.kept = Path(__file__).parent / "kept" / self.settings
+        self.kept = Path(__file__).parent / "kept" / f"{self.settings}-{seed}"
         self.kept.mkdir(parents=True, exist_ok=True)
         RESULTS.mkdir(parents=True, exist_ok=True)
 
@@ -168,7 +168,8 @@ class Experiment:
         both = []
         for part, n, seed in (("train", n_train, 1), ("held-out", n_held_out, 2)):
             pool = train_pool(
-                student, X, y, n, folder=self.kept / f"{name}-{part}", verbose=1, n_jobs=2,
+                student, X, y, n, folder=self.kept / f"{name}-{part}", verbose=1,
+                n_jobs=None if torch.cuda.is_available() else -1,
                 random_state=2 * self.seed + seed, **how,
             )  # fmt: skip
             both.append(pool[:n])
