@@ -11,6 +11,7 @@ from .distiller import DatasetDistiller
 from .evaluation import Evaluation
 from .files import load_pool
 from .pools import train_pool
+from .regressor import DatasetDistillerRegressor
 
 __version__ = version("sklearn_dd")
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Comparison",
     "ConvergenceDisplay",
     "DatasetDistiller",
+    "DatasetDistillerRegressor",
     "DistilledData",
     "DistilledImagesDisplay",
     "Evaluation",

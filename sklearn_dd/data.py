@@ -156,8 +156,8 @@ class RealData:
     ----------
     X : ndarray of shape (n, n_features)
         Samples; also a memory map. Never copied as a whole on the host.
-    y : ndarray of shape (n,)
-        Class indices.
+    y : ndarray of shape (n,) or (n, n_outputs)
+        Class indices, or float32.
     rows : ndarray of int
         The samples that belong to this part, such as the training or the held-out one.
     standardize : Standardize
@@ -178,7 +178,7 @@ class RealData:
         device: torch.device,
     ) -> None:
         self.X, self.rows, self.batch_size, self.device = X, rows, batch_size, device
-        self.y = torch.as_tensor(y, dtype=torch.int64)
+        self.y = torch.as_tensor(y)
         self.standardize = copy.deepcopy(standardize).to(device)
         self.resident: Tensor | None = None
         size = len(rows) * X.shape[1] * (1 if X.dtype == np.uint8 else 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +13,23 @@ import torch
 from sklearn.utils import check_random_state
 
 from .data import Array, Standardize, resolve_device
+from .engine.inner_loop import Learner
 from .engine.priors import Pool, Prior, Weights, draw, known_net
 from .engine.seeds import Stream
 from .files import Format
-from .student import Network, ReplayClassifier, choose_network, replay_student, weight_prior
+from .student import (
+    Network,
+    ReplayClassifier,
+    ReplayRegressor,
+    choose_network,
+    learner,
+    replay_student,
+    weight_prior,
+)
+from .targets import Classes, Numbers, Targets, read_targets
 
 _FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
+Student = ReplayClassifier | ReplayRegressor
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
@@ -28,8 +39,8 @@ class Recipe:
 
     Attributes
     ----------
-    classes : ndarray of shape (n_classes,)
-        Class labels, in the order of the logits.
+    targets : Classes or Numbers
+        What y is.
     standardize : Standardize
         Layout and affine map of the samples.
     weights : dict or None
@@ -42,17 +53,27 @@ class Recipe:
         How the data were made: parameters, seed, versions. Nothing depends on it.
     """
 
-    classes: Array
+    targets: Targets
     standardize: Standardize
     weights: Weights | None = None
     student: Any = None
     init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def classes(self) -> Array:
+        """Class labels, in the order of the logits."""
+        assert isinstance(self.targets, Classes)
+        return self.targets.values
+
     def network(self, student: Any = None) -> Network:
         """The network of ``student``, or the one that the data were distilled for."""
         given = self.student if student is None else student
-        return choose_network(given, self.standardize.sample_shape, len(self.classes))
+        return choose_network(given, self.standardize.sample_shape, self.targets.n_outputs)
+
+    def learner(self, network: Network, device: torch.device) -> Learner:
+        """How ``network`` learns what y is."""
+        return replace(learner(network, device), loss=self.targets.loss)
 
     def prior(self, network: Network, seed: int, *, own: bool) -> Prior:
         """Where ``network`` starts.
@@ -84,7 +105,7 @@ class DistilledData(_Triple):
         Synthetic samples in the units and the layout of the X that was distilled. Rows are ordered
         by step, class within step.
     y : ndarray of shape (n,) or (n, n_classes)
-        Class labels; class probabilities where the labels were learned.
+        Class labels; class probabilities where the labels were learned; numbers of a regression.
     lrs : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step. Step t trains on the mini-batch of rows
         ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.
@@ -121,7 +142,7 @@ class DistilledData(_Triple):
 
     def train(
         self, student: Any = None, *, random_state: Any = None, device: str = "auto"
-    ) -> ReplayClassifier:
+    ) -> Student:
         """Train a fresh student on the distilled data alone.
 
         Parameters
@@ -138,9 +159,9 @@ class DistilledData(_Triple):
 
         Returns
         -------
-        ReplayClassifier
-            A fitted skorch ``NeuralNetClassifier`` that takes samples in the units of X. Its
-            ``predict`` returns indices into ``recipe.classes``.
+        NeuralNetClassifier or NeuralNetRegressor
+            A fitted skorch net that takes samples in the units of X. Its ``predict`` returns
+            indices into ``recipe.classes``, or numbers in the units of y.
         """
         if self.recipe is None:
             raise ValueError(
@@ -172,26 +193,26 @@ class DistilledData(_Triple):
         weights = {name: p[0] for name, p in params.items()}
         return self.train_from(network, weights, resolve_device(device))
 
-    def train_from(self, network: Network, weights: Weights, device: Any) -> ReplayClassifier:
+    def train_from(self, network: Network, weights: Weights, device: Any) -> Student:
         """Train ``network`` from known weights."""
         recipe = self.recipe
         assert recipe is not None
-        y = self.y if self.y.ndim == 2 else np.searchsorted(recipe.classes, self.y)
-        return replay_student(
-            network, recipe.standardize, weights, np.array(self.X), y, self.lrs,
-            len(recipe.classes), device,
-        )  # fmt: skip
+        targets, given = recipe.targets, (network, recipe.standardize, weights, np.array(self.X))
+        if isinstance(targets, Numbers):
+            y = targets.encode(self.y).numpy()
+            return replay_student(
+                ReplayRegressor, *given, y, self.lrs, device, decode=targets.decode
+            )
+        y, classes = targets.indices(self.y), np.arange(targets.n_outputs)
+        return replay_student(ReplayClassifier, *given, y, self.lrs, device, classes=classes)
 
     def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_classes), lrs."""
+        """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_outputs), lrs."""
         recipe = self.recipe
         assert recipe is not None
         n_steps = self.lrs.shape[1]
         z = recipe.standardize(torch.tensor(np.asarray(self.X)))
-        probabilities = self.y
-        if self.y.ndim == 1:
-            probabilities = np.eye(len(recipe.classes))[np.searchsorted(recipe.classes, self.y)]
-        y = torch.as_tensor(probabilities, dtype=torch.float32)
+        y = recipe.targets.encode(self.y)
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
             y.reshape(n_steps, -1, y.shape[1]),
@@ -259,14 +280,15 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
             "distilled has no recipe: take it from DatasetDistiller.transform or load_distilled."
         )
     standardize = recipe.standardize
-    y = data.y if data.y.ndim == 2 else np.searchsorted(recipe.classes, data.y)
+    y = data.y
+    if isinstance(recipe.targets, Classes):
+        y = recipe.targets.indices(y)
     arrays = {"X": np.asarray(data.X), "y": y, "lrs": data.lrs}
     tensors = {name: torch.tensor(a) for name, a in arrays.items()}
     tensors |= {"shift": standardize.shift, "scale": standardize.scale}
     tensors |= {_INITIAL + name: p for name, p in (recipe.weights or {}).items()}
     header = {
-        "classes": recipe.classes.tolist(),
-        "classes_dtype": recipe.classes.dtype.str,
+        **recipe.targets.facts(),
         "input_shape": standardize.input_shape,
         "sample_shape": standardize.sample_shape,
         "order": "by step, class within step; step t trains on mini-batch t mod n_steps",
@@ -307,7 +329,7 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
 
 def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> DistilledData:
     """What a file holds, checked; errors of several types tell that it is damaged."""
-    classes = np.array(header["classes"], dtype=np.dtype(header["classes_dtype"]))
+    targets = read_targets(header)
     X, y, lrs = (tensors[name].numpy() for name in ("X", "y", "lrs"))
     shift, scale = tensors["shift"], tensors["scale"]
     standardize = Standardize(
@@ -319,10 +341,14 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
     _, n_steps = lrs.shape
     if X.shape[1:] != standardize.input_shape or len(X) != len(y) or len(X) % n_steps:
         raise ValueError(f"X is {X.shape}, y {y.shape}, lrs {lrs.shape}")
-    if y.shape[1:] not in {(), classes.shape} or (y.ndim == 1 and y.min() < 0):
-        raise ValueError("y does not hold the classes")
+    if isinstance(targets, Classes):
+        if y.shape[1:] not in {(), targets.values.shape} or (y.ndim == 1 and y.min() < 0):
+            raise ValueError("y does not hold the classes")
+        y = y if y.ndim == 2 else targets.values[y]
+    elif y.ndim != 1:
+        raise ValueError("y does not hold numbers")
     description = header["description"]
-    recipe = Recipe(classes, standardize, weights or None, description=description)
-    data = DistilledData(X, y if y.ndim == 2 else classes[y], lrs, recipe)
+    recipe = Recipe(targets, standardize, weights or None, description=description)
+    data = DistilledData(X, y, lrs, recipe)
     data.as_tensors()  # whose reshaping fails where shift or scale do not fit
     return data

@@ -1,60 +1,31 @@
-"""The estimator: parameters, validation, and a ``fit`` that reads like the algorithm."""
+"""The distiller of classes."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import platform
-import warnings
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
-from numbers import Integral, Real
+from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-import sklearn
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassifierMixin,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import check_random_state, check_scalar, gen_batches
+from sklearn.base import ClassifierMixin
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .callbacks import Monitor, Progress
-from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
-from .distilled import DistilledData, Recipe, describe
-from .engine.distilled_set import DistilledSet
-from .engine.hypergradient import Estimator
-from .engine.inner_loop import schedule
-from .engine.objectives import Objective, classification
-from .engine.outer_loop import OuterLoop
-from .engine.priors import distinct, draw, known_net
-from .engine.reducer import join
-from .engine.seeds import Stream, fold
-from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
+from .base import SHARED, BaseDistiller, RealSet
+from .data import Array, Standardize, as_tensor
+from .engine.objectives import Objective
 from .files import PathLike
-from .methods import AUGMENTATIONS, METHODS, phases
-from .run import Run, Saved
-from .start import continued_set, new_set, starting_samples
-from .student import Network, choose_network, known_nets, learner, weight_prior
-from .validation import class_indices, hold_out, new_samples, samples_per_step, training_set
+from .methods import METHODS
+from .start import starting_labels, starting_samples
+from .targets import Classes, Targets
+from .validation import class_indices, new_samples, samples_per_step, training_set
 
-_HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _BATCH = 512  # samples that are predicted at one time
 
 
-class DatasetDistiller(
-    ClassifierMixin,
-    OneToOneFeatureMixin,
-    TransformerMixin,
-    BaseEstimator,
-    auto_wrap_output_keys=None,  # type: ignore[call-arg]  # scikit-learn cannot wrap a triple
-):
+class DatasetDistiller(ClassifierMixin, BaseDistiller):
     """Distil a data set into a few synthetic samples and the step sizes to train with.
 
     The samples, their step sizes and, if wanted, their labels are learned so that a student that
@@ -212,38 +183,12 @@ class DatasetDistiller(
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SHARED,
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
-        "n_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_epochs": [Interval(Integral, 1, None, closed="left")],
-        "student": "no_validation",  # choose_network does
-        "init": [StrOptions({"random", "fixed"}), list, tuple, Mapping, os.PathLike, callable],
         "objective": [StrOptions({"classification"}), callable],
         "method": [StrOptions(set(METHODS)), list, tuple, callable],
         "labels": [StrOptions({"hard", "soft"})],
-        "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
-        "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
-        "distill_lr": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_time": [None, Interval(Real, 0, None, closed="neither")],
-        "outer_lr": [Interval(Real, 0, None, closed="neither")],
-        "step_size_rate": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "n_inits": [Interval(Integral, 1, None, closed="left")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "n_iter_no_change": [None, Interval(Integral, 1, None, closed="left")],
-        "sample_shape": [None, tuple, list],
-        "standardize": ["boolean"],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "checkpoint": [None, str, os.PathLike],
-        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        # A subclass that redefines transform would be wrapped again.
-        super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
 
     def __init__(
         self,
@@ -304,244 +249,35 @@ class DatasetDistiller(
         self.checkpoint = checkpoint
         self.checkpoint_every = checkpoint_every
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> DatasetDistiller:
-        """Learn synthetic samples, their labels and step sizes.
-
-        Ctrl-C ends the fit early and keeps the best iterate so far.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Real samples: a table, flat images, or images of shape (n_samples, height, width),
-            (n_samples, channels, height, width) or (n_samples, height, width, channels). NumPy
-            arrays, memory maps, DataFrames and torch tensors; not copied as a whole, nor converted.
-        y : array-like of shape (n_samples,)
-            Class labels.
-        resume_from : path-like, default=None
-            A checkpoint of a fit of the same data with the same parameters, which then goes on as
-            if it had not been ended.
-
-        Returns
-        -------
-        DatasetDistiller
-            The fitted distiller.
-        """
-        warm = self.warm_start and hasattr(self, "X_syn_")
-        previous = self._distilled_data() if warm else None
-        device = resolve_device(self.device)
+    def _read(self, X: Any, y: Any) -> RealSet:
         X, y, classes, input_shape = training_set(self, X, y)
-        counts = samples_per_step(self.n_per_class, self.n_steps, classes)
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        if previous is not None:
-            seed = self.seed_  # so that a fixed net and the held-out part stay the same
-        parameters = self._fixed_parameters(X.shape)
-        saved = Saved() if resume_from is None else Saved.read(resume_from, parameters)
-        reducer = join()
-        seed = reducer.from_main(saved.facts.get("seed", seed))
+        batch = int(samples_per_step(self.n_per_class, self.n_steps, classes).sum())
+        return RealSet(X, y, y, input_shape, Classes(classes), batch)
 
-        sample_shape = student_shape(input_shape, self.sample_shape)
-        standardize = Standardize(input_shape, sample_shape)
-        if self.standardize:
-            standardize = Standardize.fit(X, input_shape, sample_shape)
-        network = choose_network(self.student, sample_shape, len(classes))
-        init = known_nets(self.init)
-        prior = weight_prior(init, network, seed)
-        description = self._description(network, seed)
-        recipe = Recipe(classes, standardize, known_net(prior), self.student, init, description)
-        pupil = learner(network, device)
-
-        real, held_out = (
-            RealData(X, y, rows, standardize, self.batch_size, device)
-            for rows in hold_out(y, self.validation_fraction, seed)
-        )
-        distilled = self._start(X, y, real.rows, counts, recipe, previous, seed).to(device)
-        judges = distinct(prior, _HELD_OUT_INITS)
-        nets = draw(prior, judges, seed, Stream.HELD_OUT, device=device)
-
-        objective = self._objective(classes)
-
-        def validate() -> float:
-            steps = schedule(distilled.x, distilled.y, distilled.lrs)
-            if objective is classification:
-                return float(train_and_score(pupil, nets, steps, held_out).mean())
-            return train_and_judge(pupil, nets, steps, held_out, objective)
-
-        if self.n_iter_no_change is not None and not len(held_out):
-            raise ValueError(
-                f"n_iter_no_change={self.n_iter_no_change} needs samples to validate on, but "
-                f"validation_fraction={self.validation_fraction} holds out none of {len(y)}. Raise "
-                "it, or leave n_iter_no_change=None."
-            )
-
-        def outer_loop(
-            estimator: Estimator, max_iter: int, progress: Callable[[int], float] | None
-        ) -> OuterLoop:
-            return OuterLoop(
-                distilled,
-                estimator,
-                pupil,
-                prior,
-                real.sample,
-                objective,
-                max_iter=max_iter,
-                lr=self.outer_lr,
-                step_size_lr=self.step_size_rate * self.outer_lr,
-                n_inits=len(distinct(prior, self.n_inits)),
-                seed=seed,
-                progress=progress,
-                reducer=reducer,
-            )
-
-        monitor = Monitor(
-            distilled, validate if len(held_out) else None, self.max_iter, self.n_iter_no_change
-        )
-        run = Run(
-            phases(self.method, self.objective, self.augment, pupil, sample_shape, device),
-            outer_loop,
-            monitor,
-            max_iter=self.max_iter,
-            max_time=self.max_time,
-            checkpoint=self.checkpoint,
-            every=self.checkpoint_every,
-            facts={"parameters": parameters, "seed": seed},
-            saved=saved,
-        )
-        verbose = self.verbose if reducer.is_main() else 0
-        _go(run, monitor, Progress(verbose, self.max_iter, monitor.done))
-        distilled.restore(monitor.best)
-
-        self.recipe_ = recipe
-        self.seed_: int = seed
-        self.classes_, self.sample_shape_ = classes, sample_shape
-        self.X_syn_, self.y_syn_, self.lrs_ = _to_numpy(distilled, recipe)
-        self.history_, self.n_iter_ = monitor.history, len(monitor.history["loss"])
-        weights = draw(prior, range(1), seed, Stream.STUDENT)
-        self.student_ = self._distilled_data().train_from(
-            network, {name: p[0] for name, p in weights.items()}, device
-        )
-        return self
-
-    def _objective(self, classes: Array) -> Objective:
-        """What trained students should do, for labels as indices."""
-        if isinstance(self.objective, str):
-            return classification
-        # Such as an attack, which names classes as the user does.
-        resolve = getattr(self.objective, "resolve", None)
-        return self.objective if resolve is None else resolve(classes)
-
-    def _fixed_parameters(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """What may not change when a fit is resumed."""
-        free = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
-        given = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
-        return describe(given) | {"X.shape": list(shape)}
+    def _encode(self, y: Any, n_samples: int) -> Array:
+        return class_indices(y, self.classes_, n_samples)
 
     def _start(
-        self,
-        X: Array,
-        y: Array,
-        rows: Array,
-        counts: Array,
-        recipe: Recipe,
-        previous: DistilledData | None,
-        seed: int,
-    ) -> DistilledSet:
-        """The set before the first iteration."""
-        soft = self.labels == "soft"
-        if previous is not None:
-            lrs_shape = self.n_epochs, self.n_steps
-            return continued_set(previous, self.classes_, recipe, counts, lrs_shape, soft)
-        rng = np.random.default_rng(fold(seed, Stream.START))
+        self, given: RealSet, rows: Array, standardize: Standardize, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        counts = samples_per_step(self.n_per_class, self.n_steps, _values(given.targets))
         x = starting_samples(
-            self.data_init, X, y, rows, counts, self.n_steps, recipe.standardize, rng
+            self.data_init, given.X, given.y, rows, counts, self.n_steps, standardize, rng
         )
-        return new_set(x, counts, self.n_epochs, self.distill_lr, soft)
+        return x, starting_labels(counts, self.n_steps, self._learns_labels())
 
-    def _description(self, network: Network, seed: int) -> dict[str, Any]:
-        """How the data were made, for whoever finds the file."""
-        packages = ("sklearn-dd", "torch", "scikit-learn", "skorch", "numpy")
-        return {
-            "parameters": describe(self.get_params(deep=False)),
-            "student": network.name,
-            "student_arguments": describe(network.arguments),
-            "student_optimizer": repr(network.optimizer),
-            "seed": seed,
-            "versions": {name: version(name) for name in packages}
-            | {"python": platform.python_version()},
-        }
+    def _objective(self, targets: Targets) -> Objective:
+        if isinstance(self.objective, str):
+            return targets.objective
+        # Such as an attack, which names classes as the user does.
+        resolve = getattr(self.objective, "resolve", None)
+        return self.objective if resolve is None else resolve(_values(targets))
 
-    # ------------------------------------------------------------------------------ the result
+    def _learns_labels(self) -> bool:
+        return self.labels == "soft"
 
-    def _distilled_data(self) -> DistilledData:
-        check_is_fitted(self)
-        return DistilledData(self.X_syn_.copy(), self.y_syn_.copy(), self.lrs_.copy(), self.recipe_)
-
-    def transform(self, X: Any = None) -> DistilledData:
-        """Return the distilled data.
-
-        Parameters
-        ----------
-        X : array-like, default=None
-            Checked where it is given, as a pipeline does, and not used otherwise.
-
-        Returns
-        -------
-        DistilledData
-            ``(X_syn, y_syn, lrs)``; copies. With ``set_output`` and flat samples, ``X_syn`` is a
-            DataFrame.
-        """
-        data = self._distilled_data()
-        if X is not None:
-            new_samples(self, X)
-        config = getattr(self, "_sklearn_output_config", {})
-        container = config.get("transform", sklearn.get_config()["transform_output"])
-        if container == "default" or data.X.ndim != 2:
-            return data
-        library = importlib.import_module(container)
-        names = list(self.get_feature_names_out())
-        frame = library.DataFrame(data.X, **{_COLUMNS[container]: names})
-        return DistilledData(frame, data.y, data.lrs, data.recipe)
-
-    def fit_transform(self, X: Any, y: Any) -> DistilledData:
-        """Distil, and return the distilled data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Real samples.
-        y : array-like of shape (n_samples,)
-            Class labels.
-
-        Returns
-        -------
-        DistilledData
-            ``(X_syn, y_syn, lrs)``.
-        """
-        return self.fit(X, y).transform()
-
-    def set_output(self, *, transform: str | None = None) -> DatasetDistiller:
-        """Choose the container of flat synthetic samples.
-
-        Parameters
-        ----------
-        transform : {"default", "pandas", "polars"} or None, default=None
-            ``None`` leaves it as it is.
-
-        Returns
-        -------
-        DatasetDistiller
-            The distiller itself.
-        """
-        if transform is None:
-            return self
-        if transform not in ("default", *_COLUMNS):
-            raise ValueError(
-                f"transform must be 'default', 'pandas', 'polars' or None, got {transform!r}."
-            )
-        self._sklearn_output_config = {"transform": transform}
-        return self
-
-    # ---------------------------------------------------------------------------- its students
+    def _keep(self, targets: Targets) -> None:
+        self.classes_ = _values(targets)
 
     def predict(self, X: Any) -> Array:
         """Predict classes with a student that was trained on the distilled data alone.
@@ -583,104 +319,7 @@ class DatasetDistiller(
         # Not by skorch's predict_proba, whose DataLoader moves torch's global generator.
         return self.student_.infer(x).softmax(-1).cpu().numpy()
 
-    def evaluate(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        n_inits: int = 20,
-        student: Any = None,
-        init: Any = None,
-        n_epochs: int | None = None,
-        each_step: bool = True,
-        random_state: Any = None,
-    ) -> Evaluation:
-        """Train fresh students on the distilled data alone and score them on real samples.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Samples that no fit has seen.
-        y : array-like of shape (n_samples,)
-            Their classes.
-        n_inits : int, default=20
-            Students. Of a pool of known nets each is taken once at most, of one net that one.
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture; ``None`` takes the one that the data were distilled for.
-        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-            Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
-            own, and ``"random"`` for another architecture unless that is a callable.
-        n_epochs : int or None, default=None
-            Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
-            are repeated.
-        each_step : bool, default=True
-            Score students after each step, not at the end alone: with many steps and samples that
-            takes longer than to train them.
-        random_state : int, RandomState instance or None, default=None
-            Decides the initial weights; ``None`` takes a stream of the fit's own seed that the fit
-            never drew from.
-
-        Returns
-        -------
-        Evaluation
-            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores`` (T + 1, n_inits): the
-            accuracy before the first step and after each; with ``each_step=False``, (1, n_inits).
-        """
-        data = self._distilled_data()
-        X = new_samples(self, X)
-        indices = class_indices(y, self.classes_, len(X))
-        check_scalar(n_inits, "n_inits", Integral, min_val=1)
-        device = resolve_device(self.device)
-        network, recipe = self.recipe_.network(student), self.recipe_
-        seed = self.seed_
-        if random_state is not None:
-            seed = int(check_random_state(random_state).randint(2**31))
-        if init is None:
-            prior = recipe.prior(network, seed, own=student is None)
-        else:
-            prior = weight_prior(init, network, self.seed_)
-        nets = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
-        real = RealData(X, indices, np.arange(len(X)), recipe.standardize, self.batch_size, device)
-        x, y_syn, lrs = (tensor.to(device) for tensor in data.as_tensors())
-        if n_epochs is not None:
-            check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
-            lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
-        steps = schedule(x, y_syn, lrs)
-        return evaluate(learner(network, device), nets, steps, real, each_step)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags
-
-
-_COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the columns of a DataFrame
-
-
-def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
-    """Go through a run to its end, to no more progress, or to Ctrl-C."""
-    try:
-        with progress as report:
-            for iteration, score in run:
-                report(iteration, score)
-                if monitor.stale:
-                    break
-    except KeyboardInterrupt:
-        warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=4)
-    if monitor.sick:
-        warnings.warn(
-            "The last outer iterations were not finite and were undone; the fit keeps its best "
-            "iterate. Lower distill_lr or outer_lr, or take fewer steps.",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-
-
-def _to_numpy(distilled: DistilledSet, recipe: Recipe) -> tuple[Array, Array, Array]:
-    """X, y and step sizes as the user knows them."""
-    x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
-    X = recipe.standardize.inverse(x.flatten(0, 1)).numpy()
-    probabilities = y.flatten(0, 1).numpy()
-    if distilled.learn_labels:
-        return X, probabilities, lrs.numpy()
-    return X, recipe.classes[probabilities.argmax(axis=1)], lrs.numpy()
+def _values(targets: Targets) -> Array:
+    assert isinstance(targets, Classes)
+    return targets.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -14,22 +15,26 @@ from .engine.optimizers import Params, Step
 
 
 class Evaluation(NamedTuple):
-    """Accuracy of students over several initialisations.
+    """Scores of students over several initialisations: their accuracy, or R² in a regression.
 
     Attributes
     ----------
     mean, std : float
         Mean and standard deviation of ``scores``.
     scores : ndarray of shape (n_inits,)
-        Accuracy of each student after the whole schedule.
+        Score of each student after the whole schedule.
     step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
-        Accuracy before the first gradient step and after each; or one row, that after the last.
+        Score before the first gradient step and after each; or one row, that after the last.
     """
 
     mean: float
     std: float
     scores: Array
     step_scores: Array
+
+
+Score = Callable[[Learner, Params, RealData], Tensor]
+"""(learner, params of one net or of several, real samples) -> a score for each net (n_nets,)."""
 
 
 def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
@@ -41,12 +46,29 @@ def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
     return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
 
 
-def train_and_score(learner: Learner, params: Params, steps: list[Step], real: RealData) -> Tensor:
-    """Train stacked nets and return their accuracies (n_inits,)."""
+def r2_scores(learner: Learner, params: Params, real: RealData) -> Tensor:
+    """R² (n_nets,) on all of ``real`` of one net or of several, stacked; its y is (n, 1)."""
+    residual: Tensor | float = 0.0
+    with torch.no_grad():
+        for x, y in real.in_order():
+            residual = residual + (learner.apply(params, x) - y).double().square().sum((-1, -2))
+    y = real.y[real.rows].double()
+    total = (y - y.mean()).square().sum().clamp(min=torch.finfo(y.dtype).tiny)
+    return 1 - torch.as_tensor(residual).reshape(-1).cpu() / total
+
+
+def train_and_score(
+    learner: Learner,
+    params: Params,
+    steps: list[Step],
+    real: RealData,
+    score: Score = accuracies,
+) -> Tensor:
+    """Train stacked nets and return their scores (n_inits,)."""
     start = learner.optimizer.start
     return torch.cat(
         [
-            accuracies(learner, train(learner, start(group), steps)[0], real)
+            score(learner, train(learner, start(group), steps)[0], real)
             for group in learner.groups(params)
         ]
     )
@@ -68,16 +90,21 @@ def train_and_judge(
 
 
 def evaluate(
-    learner: Learner, params: Params, steps: list[Step], real: RealData, each_step: bool
+    learner: Learner,
+    params: Params,
+    steps: list[Step],
+    real: RealData,
+    each_step: bool,
+    score: Score = accuracies,
 ) -> Evaluation:
     """Train stacked nets and score them before the first step and after each, or at the end."""
     if each_step:
         start = learner.optimizer.start
         by_group = [
-            torch.stack([accuracies(learner, nets, real) for nets, *_ in unroll(learner, c, steps)])
+            torch.stack([score(learner, nets, real) for nets, *_ in unroll(learner, c, steps)])
             for c in map(start, learner.groups(params))
         ]
         scores = torch.cat(by_group, dim=1).numpy()
     else:
-        scores = train_and_score(learner, params, steps, real)[None].numpy()
+        scores = train_and_score(learner, params, steps, real, score)[None].numpy()
     return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from .data import Array, Standardize, as_tensor
 from .distilled import DistilledData, Recipe
-from .engine.distilled_set import DistilledSet
+from .engine.distilled_set import DistilledSet, Link
+from .targets import Classes
 
 _MAX_ROWS = 2000  # real samples of a class that means and clusters are taken of,
 _MAX_VALUES = 1 << 22  # and no more numbers than these
@@ -55,42 +57,89 @@ def starting_samples(
     return torch.from_numpy(np.concatenate(by_class, axis=1))
 
 
-def new_set(
-    x: Tensor,  # (n_steps, batch, *sample_shape), class within step
+def starting_labels(
     counts: Array,  # (n_classes,), samples of each class in one mini-batch
-    n_epochs: int,
-    lr: float,
+    n_steps: int,
     soft: bool,
-) -> DistilledSet:
-    """These samples with the labels of their classes, and one step size for all steps."""
-    n_steps, n_classes = len(x), len(counts)
+) -> Tensor:
+    """The labels (n_steps, batch, n_classes) of samples that stand class within step."""
+    n_classes = len(counts)
     y = torch.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
     if soft:
         y = (1 - _SMOOTHING) * y + _SMOOTHING / n_classes
-    lrs = torch.full((n_epochs, n_steps), float(lr))
-    return DistilledSet(x, y.repeat(n_steps, 1, 1), lrs, learn_labels=soft)
+    return y.repeat(n_steps, 1, 1)
+
+
+def starting_pairs(
+    data_init: Any,
+    X: Array,  # (n, n_features)
+    y: Array,  # (n, n_outputs), standardised
+    rows: Array,  # the samples that may be looked at: none that is held out
+    batch: int,
+    n_steps: int,
+    standardize: Standardize,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Standardised samples (n_steps, batch, *sample_shape) and numbers (n_steps, batch, n_outputs).
+
+    Means and clusters are those of samples and numbers together. A given sample gets the number of
+    the real one that is closest, and noise that of any.
+    """
+    shape, wanted = standardize.sample_shape, n_steps * batch
+    looked_at = max(wanted, min(_MAX_ROWS, _MAX_VALUES // X.shape[1]))
+    members = rng.permutation(rows)[:looked_at]
+    z, numbers = standardize(as_tensor(X[members])).flatten(1).numpy(), y[members]
+    if len(members) < wanted:
+        z, numbers = np.resize(z, (wanted, z.shape[1])), np.resize(numbers, (wanted, y.shape[1]))
+        z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
+    if not isinstance(data_init, str):
+        x = _given(data_init, standardize, n_steps, batch)
+        nearest = NearestNeighbors(n_neighbors=1).fit(z).kneighbors(x.flatten(2).flatten(0, 1))[1]
+        numbers = numbers[nearest[:, 0]]
+    elif data_init == "noise":
+        noise = rng.standard_normal((n_steps, batch, *shape), dtype=np.float32)
+        x, numbers = torch.from_numpy(noise), numbers[:wanted]
+    else:
+        pairs = _pick(data_init, np.hstack([z, numbers]), wanted, rng)
+        x, numbers = torch.from_numpy(pairs[:, : z.shape[1]]), pairs[:, z.shape[1] :]
+        x = x.reshape(n_steps, batch, *shape)
+    return x, torch.from_numpy(np.ascontiguousarray(numbers)).reshape(n_steps, batch, -1)
+
+
+def new_set(
+    x: Tensor,  # (n_steps, batch, *sample_shape)
+    y: Tensor,  # (n_steps, batch, n_outputs)
+    n_epochs: int,
+    lr: float,
+    learn_labels: bool,
+    link: Link,
+) -> DistilledSet:
+    """These samples and labels, and one step size for all steps."""
+    lrs = torch.full((n_epochs, len(x)), float(lr))
+    return DistilledSet(x, y, lrs, learn_labels=learn_labels, link=link)
 
 
 def continued_set(
     previous: DistilledData,
-    classes: Array,  # of the last fit
     recipe: Recipe,
-    counts: Array,
+    batch: int,
     lrs_shape: tuple[int, int],
-    soft: bool,
+    learned: bool,
 ) -> DistilledSet:
     """The set that the last fit ended with, in the units of this one."""
-    n = lrs_shape[1] * int(counts.sum())
-    wanted = (n, *recipe.standardize.input_shape), lrs_shape, recipe.classes.tolist()
-    found = previous.X.shape, previous.lrs.shape, classes.tolist()
-    if wanted != found or soft != (previous.y.ndim == 2):
+    assert previous.recipe is not None
+    n = lrs_shape[1] * batch
+    wanted = (n, *recipe.standardize.input_shape), lrs_shape, recipe.targets.names
+    found = previous.X.shape, previous.lrs.shape, previous.recipe.targets.names
+    classes = isinstance(recipe.targets, Classes)
+    if wanted != found or (classes and learned != (previous.y.ndim == 2)):
         raise ValueError(
             "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes) "
             f"must stay {found} and labels too, but this fit has {wanted} and "
-            f"labels={'soft' if soft else 'hard'!r}. Set warm_start=False to start anew."
+            f"labels={'soft' if learned else 'hard'!r}. Set warm_start=False to start anew."
         )
     data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
-    return DistilledSet(*data.as_tensors(), learn_labels=soft)
+    return DistilledSet(*data.as_tensors(), learn_labels=learned, link=recipe.targets.link)
 
 
 def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:

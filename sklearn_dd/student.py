@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
@@ -59,7 +59,7 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
 
     Parameters
     ----------
-    student : None, nn.Module class or unfitted NeuralNetClassifier
+    student : None, nn.Module class or unfitted skorch net
         ``None`` chooses by the shape of a sample. A constructor that names ``sample_shape`` or
         ``n_classes`` is given them, unless the user has.
     sample_shape : tuple of int
@@ -70,14 +70,14 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
     module, arguments, optimizer = student, {}, _OPTIMIZERS[torch.optim.SGD]()
     if student is None:
         module = _default_module(sample_shape)
-    elif isinstance(student, NeuralNetClassifier):
+    elif isinstance(student, NeuralNet):
         module, arguments = student.module, student.get_params_for("module")
         optimizer = _inner_optimizer(student.optimizer, student.get_params_for("optimizer"))
     if isinstance(module, nn.Module) or not callable(module):
         raise TypeError(
-            "student must be None, an nn.Module class or an unfitted skorch NeuralNetClassifier "
-            f"around a class, but got {student!r}. An instance cannot be built anew for each "
-            "initialisation: pass its class."
+            "student must be None, an nn.Module class or an unfitted skorch net, such as "
+            f"NeuralNetClassifier, around a class, but got {student!r}. An instance cannot be "
+            "built anew for each initialisation: pass its class."
         )
     known = {"sample_shape": sample_shape, "n_classes": n_classes}
     names = inspect.signature(module).parameters
@@ -102,7 +102,7 @@ def _check(network: Network, n_classes: int) -> None:
             raise TypeError(
                 f"student {network.name} cannot be built: {error}. Its constructor may name "
                 "sample_shape and n_classes; give other arguments a default, or pass them in a "
-                "skorch NeuralNetClassifier as module__name."
+                "skorch net as module__name."
             ) from error
         if not isinstance(module, nn.Module):
             raise TypeError(f"student {network.name} must build an nn.Module, got {type(module)}.")
@@ -266,7 +266,7 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
 
 def _weights(member: Any, network: Network, index: int) -> Weights:
     """The parameters of one member of a pool, checked against the network's."""
-    if isinstance(member, NeuralNetClassifier):
+    if isinstance(member, NeuralNet):
         if not member.initialized_:
             raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
         module = member.module_
@@ -380,24 +380,51 @@ class ReplayClassifier(NeuralNetClassifier):
         super()._set_training(False)
 
 
+class ReplayRegressor(NeuralNetRegressor):
+    """The same in a regression: it learns standardised numbers, and predicts in the units of y.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of skorch.
+    decode : callable
+        Outputs (n, 1) -> numbers (n,).
+    """
+
+    def __init__(self, *args: Any, decode: Callable[[Tensor], Array], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.decode = decode
+
+    def _set_training(self, training: bool = True) -> None:
+        super()._set_training(False)
+
+    def predict(self, X: Any) -> Array:
+        """Return numbers (n,) for samples in the units of X."""
+        return self.decode(torch.from_numpy(self.predict_proba(X)))
+
+
+S = TypeVar("S", ReplayClassifier, ReplayRegressor)
+
+
 def replay_student(
+    make: type[S],
     network: Network,
     standardize: Standardize,
     weights: Weights,
     X: Array,  # (n, *input_shape)
-    y: Array,  # (n,) class indices or (n, n_classes) probabilities
+    y: Array,  # (n,) class indices, (n, n_classes) probabilities or (n, 1) standardised numbers
     lrs: Array,  # (n_epochs, n_steps)
-    n_classes: int,
     device: torch.device,
-) -> ReplayClassifier:
-    """Train a skorch student on distilled data from the given weights."""
+    **options: Any,
+) -> S:
+    """Train a skorch student of the class ``make`` on distilled data from the given weights."""
     n_epochs, n_steps = lrs.shape
-    student = ReplayClassifier(
+    student = make(
         Standardized,
         module__build=network,
         module__standardize=standardize,
         module__weights=weights,
-        criterion=nn.CrossEntropyLoss,
+        criterion=nn.CrossEntropyLoss if make is ReplayClassifier else nn.MSELoss,
         optimizer=Replayed,
         optimizer__rule=network.optimizer,
         lr=1.0,
@@ -406,13 +433,13 @@ def replay_student(
         iterator_train__shuffle=False,
         iterator_valid__batch_size=1024,
         train_split=None,
-        classes=np.arange(n_classes),
         callbacks=[
             LRScheduler(LambdaLR, lr_lambda=StepSizes(lrs.ravel().tolist()), step_every="batch")
         ],
         callbacks__print_log=None,
         verbose=0,
         device=str(device),
+        **options,
     )
     targets = y.astype(np.int64 if y.ndim == 1 else np.float32)
     # The constructor draws weights that are replaced at once; the global generator stays as it is.

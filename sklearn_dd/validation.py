@@ -33,6 +33,25 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
     return X, y, classes, input_shape or X.shape[1:]
 
 
+def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    """Flat samples, their numbers and the shape in which a sample was given."""
+    if isinstance(y, torch.Tensor):
+        y = y.detach().cpu().numpy()
+    flat, input_shape = _flatten(X)
+    X, y = validate_data(estimator, flat, y=y, ensure_min_samples=2, y_numeric=True)
+    return X, y, input_shape or X.shape[1:]
+
+
+def numbers(y: Any, n_samples: int) -> Array:
+    """The numbers of ``n_samples`` samples."""
+    y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
+    if len(y) != n_samples:
+        raise ValueError(f"y must have a number for each sample, {n_samples}, but has {len(y)}.")
+    if not np.isfinite(y).all():
+        raise ValueError("y must be finite, but has NaN or infinity. Leave these samples out.")
+    return y
+
+
 def new_samples(estimator: Any, X: Any) -> Array:
     """Flat samples, with the features and the layout that ``fit`` was given."""
     flat, shape = _flatten(X)

@@ -292,7 +292,7 @@ def test_a_student_that_does_not_fit(table, fitted, student, rule, where):
     ids=["instance", "skorch around an instance", "name", "number"],
 )
 def test_a_student_that_is_not_a_class(table, student):
-    rule = "student must be None, an nn.Module class or an unfitted skorch NeuralNetClassifier"
+    rule = "student must be None, an nn.Module class or an unfitted skorch net, such as Neu"
     with pytest.raises((TypeError, ValueError), match=rule):
         tiny(student=student).fit(*table)
 

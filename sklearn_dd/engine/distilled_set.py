@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
+class Link(NamedTuple):
+    """Between free parameters and labels."""
+
+    labels: Callable[[Tensor], Tensor]
+    free: Callable[[Tensor], Tensor]
+
+
+PROBABILITIES = Link(lambda free: free.softmax(-1), torch.log)
+NUMBERS = Link(torch.clone, torch.clone)
+
+
 class DistilledSet:
     """Synthetic mini-batches and step sizes, held in the coordinates in which they are learned.
 
-    Step sizes are ``softplus`` of a free parameter and so stay positive; soft labels are the
-    ``softmax`` of free logits and so stay probabilities.
+    Step sizes are ``softplus`` of a free parameter and so stay positive; learned class labels are
+    the ``softmax`` of free logits and so stay probabilities.
 
     Parameters
     ----------
     x : Tensor of shape (n_steps, batch, *sample_shape)
         The samples, one mini-batch for each step.
-    y : Tensor of shape (n_steps, batch, n_classes)
-        Their class probabilities; all positive where they are learned.
+    y : Tensor of shape (n_steps, batch, n_outputs)
+        Their labels: class probabilities, all positive where they are learned, or numbers.
     lrs : Tensor of shape (n_epochs, n_steps)
         Positive step sizes, one for each of the T = n_epochs · n_steps steps.
     learn_labels : bool
         Whether the labels move.
+    link : Link
+        How they are learned: as probabilities, or as the numbers that they are.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, lrs: Tensor, *, learn_labels: bool = False) -> None:
-        self.learn_labels = learn_labels
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        lrs: Tensor,
+        *,
+        learn_labels: bool = False,
+        link: Link = PROBABILITIES,
+    ) -> None:
+        self.learn_labels, self.link = learn_labels, link
         self.free_x = x.detach().clone().requires_grad_()
-        self.free_y = (y.log() if learn_labels else y).detach().clone().requires_grad_(learn_labels)
+        free_y = link.free(y) if learn_labels else y
+        self.free_y = free_y.detach().clone().requires_grad_(learn_labels)
         # The inverse of softplus, in a form that does not overflow.
         self.free_lrs = (lrs + torch.log(-torch.expm1(-lrs))).detach().clone().requires_grad_()
 
@@ -39,8 +64,8 @@ class DistilledSet:
 
     @property
     def y(self) -> Tensor:
-        """The class probabilities, (n_steps, batch, n_classes)."""
-        return self.free_y.softmax(-1) if self.learn_labels else self.free_y
+        """The labels, (n_steps, batch, n_outputs)."""
+        return self.link.labels(self.free_y) if self.learn_labels else self.free_y
 
     @property
     def lrs(self) -> Tensor:
@@ -72,6 +97,7 @@ class DistilledSet:
             self.y.to(device),
             self.lrs.to(device),
             learn_labels=self.learn_labels,
+            link=self.link,
         )
 
     def snapshot(self) -> list[Tensor]:

@@ -80,6 +80,14 @@ def cross_entropy(
     return (y * F.log_softmax(logits, dim=-1)).sum() * (-1 / logits.shape[-2])
 
 
+def mean_squared_error(
+    outputs: Tensor,  # ([n_inits,] batch, n_outputs)
+    y: Tensor,  # (batch, n_outputs)
+) -> Tensor:
+    """Squared error, mean over the batch and its outputs, summed over stacked nets."""
+    return (outputs - y).square().sum() * (1 / y.numel())
+
+
 @dataclass(frozen=True)
 class Learner:
     """A network and how it learns.
@@ -91,7 +99,7 @@ class Learner:
     optimizer : Optimizer
         What makes a step of a gradient.
     loss : callable
-        The inner loss ℓ. The students of a distiller train with the default, cross-entropy.
+        The inner loss ℓ.
     at_once : bool
         Whether several nets go through ``apply`` stacked, in one pass; else one after the other.
     surroundings : callable

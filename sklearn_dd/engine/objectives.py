@@ -28,3 +28,11 @@ def classification(
 ) -> Tensor:
     """Cross-entropy, mean over the batch."""
     return F.cross_entropy(logits, y)
+
+
+def regression(
+    outputs: Tensor,  # (batch, n_outputs)
+    y: Tensor,  # (batch, n_outputs)
+) -> Tensor:
+    """Squared error, mean over the batch and its outputs."""
+    return F.mse_loss(outputs, y)

@@ -122,8 +122,8 @@ class OuterLoop:
 
         self.rates = [lr, step_size_lr]
         groups = [distilled.samples, [distilled.free_lrs]]
-        # A β₁ of 0.5 is the paper's; fast forgetting suits the noise of fresh inits and batches. So
-        # does a β₂ of 0.98: one wild gradient would else shorten the steps of a thousand iterations.
+        # A β₁ of 0.5 is the paper's; fast forgetting suits the noise of fresh inits and batches.
+        # With a β₂ of 0.999 one wild gradient would shorten the steps of a thousand iterations.
         self.optimizer = torch.optim.Adam([{"params": g} for g in groups], betas=(0.5, 0.98))
         self.sound = distilled.snapshot()
         self.done = self.undone = 0

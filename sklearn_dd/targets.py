@@ -1,0 +1,114 @@
+"""What y is: classes or numbers, on the way to a student and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data import Array
+from .engine.distilled_set import NUMBERS, PROBABILITIES, Link
+from .engine.inner_loop import cross_entropy, mean_squared_error
+from .engine.objectives import classification, regression
+from .evaluation import accuracies, r2_scores
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Class labels, which students see as probabilities.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_classes,)
+        The labels, in the order of the logits.
+    """
+
+    values: Array
+
+    link: ClassVar[Link] = PROBABILITIES
+    loss = staticmethod(cross_entropy)
+    objective = staticmethod(classification)
+    score = staticmethod(accuracies)
+
+    @property
+    def n_outputs(self) -> int:
+        """Logits of a student."""
+        return len(self.values)
+
+    @property
+    def names(self) -> list[Any]:
+        """What tells them from others."""
+        return self.values.tolist()
+
+    def encode(self, y: Array) -> Tensor:
+        """Labels (n,) or probabilities (n, n_classes) as probabilities."""
+        if y.ndim == 1:
+            y = np.eye(len(self.values))[self.indices(y)]
+        return torch.as_tensor(y, dtype=torch.float32)
+
+    def decode(self, y: Tensor, learned: bool) -> Array:
+        """Probabilities (n, n_classes) as they are where they are learned, else as labels."""
+        return y.numpy() if learned else self.values[y.argmax(-1).numpy()]
+
+    def indices(self, y: Array) -> Array:
+        """Labels (n,) as indices; probabilities as they are."""
+        return y if y.ndim == 2 else np.searchsorted(self.values, y)
+
+    def facts(self) -> dict[str, Any]:
+        """What a file holds of them."""
+        return {"classes": self.values.tolist(), "classes_dtype": self.values.dtype.str}
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Numbers, which students see with mean 0 and deviation 1.
+
+    Parameters
+    ----------
+    shift, scale : float
+        Mean and deviation of the real ones.
+    """
+
+    shift: float
+    scale: float
+
+    link: ClassVar[Link] = NUMBERS
+    loss = staticmethod(mean_squared_error)
+    objective = staticmethod(regression)
+    score = staticmethod(r2_scores)
+    n_outputs: ClassVar[int] = 1
+    names: ClassVar[list[Any]] = []
+
+    @classmethod
+    def fit(cls, y: Array) -> Numbers:
+        """Take mean and deviation of ``y``; a constant keeps its scale."""
+        return cls(float(y.mean()), float(y.std()) or 1.0)
+
+    def encode(self, y: Array) -> Tensor:
+        """Numbers (n,) as they stand in a student's output, (n, 1)."""
+        return torch.as_tensor((np.asarray(y) - self.shift) / self.scale, dtype=torch.float32)[
+            :, None
+        ]
+
+    def decode(self, y: Tensor, learned: bool = True) -> Array:
+        """A student's outputs (n, 1) as numbers (n,), in the units of y."""
+        return y[:, 0].double().numpy() * self.scale + self.shift
+
+    def facts(self) -> dict[str, Any]:
+        """What a file holds of them."""
+        return {"numbers": [self.shift, self.scale]}
+
+
+Targets = Classes | Numbers
+
+
+def read_targets(header: Mapping[str, Any]) -> Targets:
+    """What `facts` wrote into a file's header."""
+    if "numbers" in header:
+        shift, scale = map(float, header["numbers"])
+        return Numbers(shift, scale)
+    return Classes(np.array(header["classes"], dtype=np.dtype(header["classes_dtype"])))

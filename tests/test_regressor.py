@@ -1,0 +1,223 @@
+"""The distiller of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone, is_regressor
+from sklearn.datasets import load_diabetes, make_regression
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch import NeuralNetRegressor
+from torch import nn
+
+from sklearn_dd import (
+    DatasetDistillerRegressor,
+    DistilledData,
+    load_distilled,
+    save_distilled,
+)
+from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.modules import MLP
+
+from .conftest import named
+from .test_sklearn import EXPECTED_FAILURES, same, through_joblib, through_pickle
+
+
+def tiny(**changes) -> DatasetDistillerRegressor:
+    """A distiller that fits in a fraction of a second."""
+    small = {
+        "n_epochs": 3, "student": NeuralNetRegressor(MLP, module__width=8), "max_iter": 3,
+        "batch_size": 32, "n_inits": 2, "device": "cpu", "random_state": 0,
+    }  # fmt: skip
+    return DatasetDistillerRegressor(**(small | changes))
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    """X, X_test, y, y_test."""
+    return train_test_split(*load_diabetes(return_X_y=True), random_state=0)
+
+
+CHECKED = tiny(student=MLP, n_epochs=10, data_init="kmeans", max_iter=60)
+
+
+@parametrize_with_checks([CHECKED], expected_failed_checks=lambda _: EXPECTED_FAILURES)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+class Linear(nn.Linear):
+    """A linear model without intercept, whose every weight is random."""
+
+    def __init__(self, sample_shape, n_classes):
+        super().__init__(*sample_shape, n_classes, bias=False)
+
+
+@pytest.mark.parametrize(("n_samples", "succeeds"), [(3, True), (2, False)])
+def test_a_linear_student_needs_a_sample_for_each_weight(n_samples, succeeds):
+    """In one step D samples reach θ* from every start; of fewer, a direction stays as drawn."""
+    X, y = make_regression(300, 3, random_state=0)
+    distiller = DatasetDistillerRegressor(
+        n_samples, n_epochs=1, student=Linear, distill_lr=1.0, max_iter=600, batch_size=300,
+        n_inits=8, random_state=0,
+    )  # fmt: skip
+    scores = distiller.fit(X, y - y.mean()).evaluate(X, y - y.mean(), n_inits=50).scores
+    assert (scores.min() > 0.999) == succeeds
+    assert (scores.mean() < 0.99) != succeeds
+
+
+def test_diabetes_in_five_pairs(diabetes):
+    """Near a linear regression on all data, and better than as many real ones."""
+    X, X_test, y, y_test = diabetes
+    full = LinearRegression().fit(X, y).score(X_test, y_test)
+    learned = DatasetDistillerRegressor(5, max_iter=200, random_state=0).fit(X, y)
+    still = DatasetDistillerRegressor(
+        5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e6, max_iter=200, random_state=0
+    ).fit(X, y)  # real pairs, with learned step sizes
+    scores = [d.evaluate(X_test, y_test).mean for d in (learned, still)]
+    assert scores[0] > full - 0.1
+    assert scores[0] > scores[1] + 0.1
+
+
+def test_evaluate_is_r2(diabetes):
+    X, X_test, y, y_test = diabetes
+    distiller = tiny(init="fixed").fit(X, y)
+    (score,) = distiller.evaluate(X_test, y_test).scores
+    assert score == pytest.approx(r2_score(y_test, distiller.predict(X_test)), abs=1e-5)
+    assert score == pytest.approx(distiller.score(X_test, y_test), abs=1e-5)
+
+
+def test_the_skorch_student_predicts_in_the_units_of_y(diabetes):
+    X, X_test, y, _ = diabetes
+    distiller = tiny().fit(X, y)
+    assert is_regressor(distiller)
+    assert isinstance(distiller.student_, NeuralNetRegressor)
+    assert_allclose(
+        distiller.student_.predict(X_test.astype(np.float32)), distiller.predict(X_test)
+    )
+
+
+@pytest.mark.parametrize("data_init", ["real", "kmeans", "mean", "noise", "given"])
+def test_a_step_that_changes_nothing_keeps_the_start(diabetes, data_init):
+    X, _, y, _ = diabetes
+    given = X[:6] if data_init == "given" else data_init
+    still = {"outer_lr": 1e-12, "n_steps": 2, "validation_fraction": 0}
+    X_syn, y_syn, lrs = tiny(n_samples=6, data_init=given, **still).fit(X, y).transform()
+    assert X_syn.shape == (6, 10)
+    assert y_syn.shape == (6,)
+    assert_allclose(lrs, 0.1, rtol=1e-5)
+    if data_init in ("real", "given"):
+        rows = [int(np.abs(X - x).sum(1).argmin()) for x in X_syn]
+        assert_allclose(X_syn, X[rows], atol=1e-6)
+        assert_allclose(y_syn, y[rows], rtol=1e-5)
+    else:
+        assert y.min() <= y_syn.min() <= y_syn.max() <= y.max()
+
+
+def test_more_samples_than_there_are(diabetes):
+    X, _, y, _ = diabetes
+    assert len(tiny(n_samples=20, max_iter=1).fit(X[:9], y[:9]).X_syn_) == 20
+
+
+@pytest.mark.parametrize("through", [through_pickle, through_joblib])
+@pytest.mark.parametrize("changes", [{}, {"init": "fixed"}, {"learn_targets": False}], ids=named)
+def test_a_pickled_distiller_stays_what_it_was(diabetes, through, changes):
+    X, X_test, y, _ = diabetes
+    fitted = tiny(**changes).fit(X, y)
+    copy = through(fitted)
+    assert same(copy.transform(), fitted.transform())
+    assert_array_equal(copy.predict(X_test), fitted.predict(X_test))
+    assert same(clone(copy).fit_transform(X, y), fitted.transform())
+
+
+def test_a_file_holds_all(diabetes, tmp_path):
+    X, X_test, y, _ = diabetes
+    distiller = tiny(init="fixed").fit(X, y)
+    save_distilled(tmp_path / "diabetes", distiller)
+    data = load_distilled(tmp_path / "diabetes")
+    assert isinstance(data, DistilledData)
+    assert same(data, distiller.transform())
+    student = data.train(NeuralNetRegressor(MLP, module__width=8))
+    assert_allclose(
+        student.predict(X_test.astype(np.float32)), distiller.predict(X_test), rtol=1e-4
+    )
+
+
+def test_a_killed_fit_goes_on(diabetes, tmp_path):
+    X, _, y, _ = diabetes
+    options = {"max_iter": 6, "checkpoint": tmp_path / "fit", "checkpoint_every": 4}
+    whole = tiny(**options).fit_transform(X, y)
+    resumed = tiny(**options).fit(X, y, resume_from=tmp_path / "fit").transform()
+    assert same(whole, resumed)
+
+
+def test_warm_start_goes_on_from_the_last_fit(diabetes):
+    X, _, y, _ = diabetes
+    distiller = tiny(warm_start=True, outer_lr=1e-12, n_samples=4).fit(X, y)
+    before = distiller.transform()
+    after = distiller.fit(X, y).transform()
+    assert_allclose(after.X, before.X, rtol=1e-5, atol=1e-7)
+    assert_allclose(after.y, before.y, rtol=1e-5)
+
+
+def test_an_objective_of_the_users_own(diabetes):
+    """Under the pinball loss at 0.9, nine tenths of the numbers lie below the prediction."""
+    X, X_test, y, y_test = diabetes
+
+    def pinball(outputs, y):
+        return torch.maximum(0.9 * (y - outputs), 0.1 * (outputs - y)).mean()
+
+    distiller = DatasetDistillerRegressor(objective=pinball, max_iter=200, random_state=0).fit(X, y)
+    assert 0.8 < np.mean(y_test < distiller.predict(X_test)) < 0.98
+
+
+def test_pipeline_and_grid_search(diabetes):
+    X, X_test, y, y_test = diabetes
+    pipeline = make_pipeline(StandardScaler(), tiny(n_samples=4, max_iter=20))
+    grid = {"datasetdistillerregressor__n_steps": [1, 2]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert np.isfinite(search.score(X_test, y_test))
+
+
+def test_windows_and_images():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 8, 8)).astype(np.float32)
+    y = X.mean((1, 2))
+    distiller = tiny(student=None, method=Unrolled(window=2), augment="flip").fit(X, y)
+    assert distiller.X_syn_.shape == (10, 8, 8)
+    assert distiller.predict(X).shape == (40,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"n_samples": 0}, "n_samples"),
+        ({"n_samples": 5, "n_steps": 2}, r"n_steps=2 must divide n_samples=5"),
+        ({"objective": "classification"}, "objective"),
+        ({"method": "auto"}, "method"),
+        ({"learn_targets": "yes"}, "learn_targets"),
+        ({"student": 3}, "student must be None"),
+    ],
+)
+def test_bad_parameters(diabetes, changes, rule):
+    X, _, y, _ = diabetes
+    with pytest.raises((ValueError, TypeError), match=rule):
+        tiny(**changes).fit(X, y)
+
+
+def test_bad_targets(diabetes):
+    X, X_test, y, y_test = diabetes
+    with pytest.raises(ValueError, match="y should be a 1d array"):
+        tiny().fit(X, np.stack([y, y], axis=1))
+    fitted = tiny().fit(X, y)
+    with pytest.raises(ValueError, match="a number for each sample"):
+        fitted.evaluate(X_test, y_test[:-1])
+    with pytest.raises(ValueError, match="y must be finite"):
+        fitted.evaluate(X_test, np.where(y_test > 100, np.nan, y_test))
