@@ -19,7 +19,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/numpydoc lint $(addprefix sklearn_dd/,attack.py baselines.py comparison.py distilled.py distiller.py display.py evaluation.py modules.py pools.py)
+	$(BIN)/numpydoc lint $(addprefix sklearn_dd/,attack.py base.py baselines.py comparison.py distilled.py distiller.py display.py evaluation.py modules.py pools.py regressor.py)
 
 docs: $(VENV)/installed-dev
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

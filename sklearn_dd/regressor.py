@@ -63,7 +63,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         by step, whose targets are those of the closest real samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of each outer iteration, as in ``DatasetDistiller``.
-    distill_lr : float, default=0.1
+    distill_lr : float, default=0.03
         Where the learned step sizes start.
     max_iter : int, default=1000
         Outer iterations.
@@ -177,7 +177,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         learn_targets: bool = True,
         data_init: Any = "real",
         augment: Any = None,
-        distill_lr: float = 0.1,
+        distill_lr: float = 0.03,
         max_iter: int = 1000,
         max_time: float | None = None,
         outer_lr: float = 0.05,
