@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from paper import DATA, Cell, Experiment, cell, load, main, overview
+from skorch import NeuralNetClassifier
 
 from sklearn_dd import DatasetDistiller, RandomSamples
 from sklearn_dd.modules import LeNet
@@ -55,12 +57,13 @@ def adapt(run: Experiment, source: str, target: str, paper: Paper) -> Iterator[C
     name = f"{source.upper()} → {target.upper()}"
     there, here = load(source, 28), load(target, 28)
     train, held_out = run.pools(
-        source, LeNet, there.X, there.y, *run.pick((20, 20), (200, 200)), **TRAINING[source]
+        source, LeNet, there.X, there.y, *run.pick((20, 20), (100, 100)), **TRAINING[source]
     )
-    schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": LeNet}
+    adam = NeuralNetClassifier(LeNet, optimizer=torch.optim.Adam)
+    schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
-        **schedule, init=train, labels="soft", distill_lr=0.02, n_inits=1, validation_fraction=0,
-        max_iter=run.pick(800, 8000),
+        **schedule, init=train, labels="soft", distill_lr=0.003, n_inits=1, validation_fraction=0,
+        max_iter=run.pick(600, 5000),
     )  # fmt: skip
     seconds = run.fit(f"adapt-{source}-unknown", distiller, here.X, here.y)
     steps = distiller.evaluate(here.X_test, here.y_test, init=held_out, n_inits=len(held_out))
@@ -69,7 +72,7 @@ def adapt(run: Experiment, source: str, target: str, paper: Paper) -> Iterator[C
     run.save(overview(distiller, steps.step_scores, name), f"{source}-{target}")
 
     known = DatasetDistiller(**distiller.get_params(deep=False))
-    known.set_params(init=[held_out[0]], max_iter=run.pick(800, 8000))
+    known.set_params(init=[held_out[0]], max_iter=run.pick(400, 4000))
     seconds = run.fit(f"adapt-{source}-known", known, here.X, here.y)
     scores = known.evaluate(here.X_test, here.y_test).scores
     yield cell(f"{name}: one known net, after", paper.known, scores, seconds)

@@ -35,7 +35,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
     schedules = run.pick(["fixed"], ["fixed", "learned"])
     X, y, X_test, y_test = load("mnist")
     comparison = compare(
-        distiller, X, y, X_test, y_test, n_inits=run.pick(20, 200), full_epochs=1, verbose=1,
+        distiller, X, y, X_test, y_test, n_inits=run.pick(20, 100), full_epochs=1, verbose=1,
         baselines=all_baselines(distiller, schedules, random_state=run.seed),
     )  # fmt: skip
     print(comparison.verdict)

@@ -20,12 +20,12 @@ def measure(run: Experiment) -> Iterator[Cell]:
     """MNIST, then CIFAR-10, in which an iteration takes ten times as long."""
     shared = {
         "init": "fixed", "labels": "soft", "data_init": "noise", "distill_lr": 0.1,
-        "step_size_rate": 1.0, "validation_fraction": 0,
+        "step_size_rate": 1.0, "validation_fraction": 0, "outer_lr": run.pick(0.025, 0.0125),
     }  # fmt: skip
     ten = DatasetDistiller(1, n_epochs=3, student=LeNet, max_iter=run.pick(4000, 40000), **shared)
     yield from known(run, "MNIST", "10 images", "93.8", ten)
     hundred = DatasetDistiller(
-        10, n_steps=10, n_epochs=1, student=LeNet, max_iter=run.pick(2000, 20000), **shared
+        10, n_steps=10, n_epochs=1, student=LeNet, max_iter=run.pick(1500, 20000), **shared
     )
     yield from known(run, "MNIST", "100 images", "96.6", hundred)
     on_cpu = run.pick(60, 1500)
