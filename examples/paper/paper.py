@@ -214,7 +214,7 @@ def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -
 
 def machine() -> str:
     """Hardware and versions, as they stand beside figures."""
-    where = f"CPU with {os.cpu_count()} cores"
+    where = f"CPU with {os.cpu_count()} cores, threads: {torch.get_num_threads()}"
     if torch.cuda.is_available():
         where = torch.cuda.get_device_name()
     return f"{where}, Python {platform.python_version()}, torch {torch.__version__}"
