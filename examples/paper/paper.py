@@ -199,7 +199,9 @@ class Experiment:
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:
     """The images by step, their step sizes, and the accuracy after each step."""
     figure = plt.figure(figsize=(10, 4), layout="constrained")
-    grid = figure.subplot_mosaic([["images", "sizes"], ["images", "accuracy"]])
+    grid = figure.subplot_mosaic(
+        [["images", "sizes"], ["images", "accuracy"]], width_ratios=[1, 1.2]
+    )
     DistilledImagesDisplay.from_estimator(distiller, ax=grid["images"])
     LearningRatesDisplay.from_estimator(distiller, ax=grid["sizes"])
     steps = np.arange(len(step_scores))
@@ -207,6 +209,7 @@ def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -
     grid["accuracy"].plot(steps, mean)
     grid["accuracy"].fill_between(steps, mean - spread, mean + spread, alpha=0.3)
     grid["accuracy"].set(xlabel="gradient step t", ylabel="test accuracy", ylim=(0, 1))
+    grid["accuracy"].xaxis.get_major_locator().set_params(integer=True)
     grid["accuracy"].spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
     return figure

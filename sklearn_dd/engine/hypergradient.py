@@ -70,7 +70,8 @@ class Unrolled:
     memory : int
         Bytes that graphs may take to save time.
     micro_batch : int or None
-        The outer pass goes over slices of so many real samples, so that its graph stays small.
+        The outer pass goes over equal slices of at most so many real samples, so that its graph
+        stays small.
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
     segment : int or None
         Steps that are recorded at one time, in place of a choice by ``memory``.
@@ -192,8 +193,8 @@ def outer_gradient(
     leaves = as_leaves(params)
     total = x.new_zeros(())
     gradient = [torch.zeros_like(p) for p in leaves.values()]
-    size = micro_batch or len(x)
-    for x_part, y_part in zip(x.split(size), y.split(size), strict=True):
+    n_parts = math.ceil(len(x) / (micro_batch or len(x)))
+    for x_part, y_part in zip(x.tensor_split(n_parts), y.tensor_split(n_parts), strict=True):
         with torch.enable_grad():
             loss = mean_over_nets(objective, learner.apply(leaves, x_part), y_part)
         share = len(x_part) / len(x)
