@@ -38,7 +38,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
         distiller, X, y, X_test, y_test, n_inits=run.pick(20, 100), full_epochs=1, verbose=1,
         baselines=all_baselines(distiller, schedules, random_state=run.seed),
     )  # fmt: skip
-    print(comparison.verdict)
+    run.remark = comparison.verdict
     yield from map(row, comparison.table.to_dict("records"))
 
 

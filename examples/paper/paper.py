@@ -135,6 +135,7 @@ class Experiment:
     def __init__(self, name: str, quick: bool, seed: int) -> None:
         self.name, self.quick, self.seed = name, quick, seed
         self.settings = "quick" if quick else "full"
+        self.remark = ""  # a sentence for the page
         # Pools and checkpoints, for a run that is started again.
         self.kept = Path(__file__).parent / "kept" / f"{self.settings}-{seed}"
         self.kept.mkdir(parents=True, exist_ok=True)
@@ -190,7 +191,7 @@ class Experiment:
             "cells": [],
         }
         for found_cell in cells:
-            found["cells"].append(found_cell._asdict())
+            found |= {"cells": [*found["cells"], found_cell._asdict()], "remark": self.remark}
             path.write_text(json.dumps(found, indent=1) + "\n")
             mean, std, n = found_cell.mean, found_cell.std, found_cell.n_nets
             print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} nets ({found_cell.paper})")

@@ -58,7 +58,8 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
     figures = sorted(RESULTS.glob(f"{script}-*-{settings}.png"))
     pictures = [f"![{path.stem}](paper/{path.name})\n" for path in figures]
     made = f"`{run['command']} --seed {run['seed']}`, {run['machine']}."
-    return "\n".join([f"## {run['title']}\n", made, "", *rows, "", *pictures])
+    title = run["title"].rstrip(".")
+    return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *pictures])
 
 
 def main() -> None:
