@@ -18,6 +18,7 @@ import torch
 from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import UninitializedParameter
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -29,6 +30,8 @@ from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
 from .files import load_pool
 from .modules import MLP, ConvNet, LeNet
+
+_NARROW = 16  # channels up to which plain kernels take less time for a step of ten images
 
 
 @dataclass(frozen=True)
@@ -191,9 +194,10 @@ def learner(network: Network, device: torch.device) -> Learner:
         at_once=False,
         features=pure_features(copy.deepcopy(module), samples),
     )
-    if device.type == "cpu" and _convolves(module):
+    widths = [layer.out_channels for layer in module.modules() if isinstance(layer, _ConvNd)]
+    if device.type == "cpu" and widths:
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
-        return replace(alone, surroundings=_plain_convolutions)
+        return replace(alone, surroundings=_plain_convolutions) if max(widths) <= _NARROW else alone
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
         alone.apply(twice, samples)
@@ -202,13 +206,9 @@ def learner(network: Network, device: torch.device) -> Learner:
     return replace(alone, at_once=True)
 
 
-def _convolves(module: nn.Module) -> bool:
-    return any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
-
-
 @contextmanager
 def _plain_convolutions() -> Iterator[None]:
-    """Convolutions without oneDNN, which takes several times as long for few grey images."""
+    """Convolutions without oneDNN, whose blocks of channels are wider than a narrow layer."""
     onednn: Any = torch.backends.mkldnn
     before, onednn.enabled = onednn.enabled, False
     try:
