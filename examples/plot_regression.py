@@ -35,7 +35,7 @@ X, X_test, y, y_test = train_test_split(data.data, data.target, random_state=0)
 distiller = DatasetDistillerRegressor(n_samples=5, max_iter=500, random_state=0).fit(X, y)
 five_real = [
     DatasetDistillerRegressor(
-        n_samples=5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e7, max_iter=200,
+        n_samples=5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e7, max_iter=500,
         random_state=seed,
     ).fit(X, y)
     for seed in range(5)

@@ -15,12 +15,12 @@ import numpy as np
 import sklearn
 import torch
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state, check_scalar, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import Monitor, Progress
-from .data import Array, RealData, Standardize, resolve_device, student_shape
+from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
 from .distilled import DistilledData, Recipe, describe
 from .engine.distilled_set import DistilledSet
 from .engine.hypergradient import Estimator
@@ -40,6 +40,7 @@ from .targets import Targets
 from .validation import hold_out, new_samples
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
+_BATCH = 512  # samples that are predicted at one time
 
 SHARED: dict[str, Any] = {  # what the parameters of every distiller may be
     "n_steps": [Interval(Integral, 1, None, closed="left")],
@@ -338,6 +339,15 @@ class BaseDistiller(
             )
         self._sklearn_output_config = {"transform": transform}
         return self
+
+    @torch.no_grad()
+    def _outputs(self, X: Any) -> torch.Tensor:
+        """What the student that was trained on the distilled data alone says of samples."""
+        check_is_fitted(self)
+        X = new_samples(self, X)
+        # Not by skorch's predict, whose DataLoader moves torch's global generator.
+        batches = (as_tensor(X[rows]) for rows in gen_batches(len(X), _BATCH))
+        return torch.cat([self.student_.infer(x).cpu() for x in batches])
 
     def evaluate(
         self,

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .data import Array, Standardize, as_tensor, student_shape
 from .distilled import DistilledData
+from .targets import Classes
 
 _GAP = 0.08  # between two pictures, in widths of one
 _ONE_BAND = 20  # classes that still stand beside each other, whatever the number of rows
@@ -68,7 +69,8 @@ class DistilledImagesDisplay(_Display):
     """The distilled samples: a grid of pictures, or a heat map where they are rows of a table.
 
     Pictures stand in a column for each class and a row for each step, or several where a mini-batch
-    holds more than one sample of a class; many classes are broken into bands. All share robust
+    holds more than one sample of a class; many classes are broken into bands. In a regression each
+    number has a column of its own. All share robust
     colour limits, since learned pixels may leave the range of real ones. A table is shown in the
     standardised units of the fit; where they are not known, in those of its own columns.
 
@@ -197,10 +199,11 @@ class DistilledImagesDisplay(_Display):
                 f"n_steps={n_steps} mini-batches of equal size, but y has shape {y.shape}. Pass X "
                 "and y as transform returned them, and their lrs, or the DistilledData as it is."
             )
-        if recipe is not None:
-            classes = recipe.classes
-        else:
-            classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+        classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
+        if recipe is not None and isinstance(recipe.targets, Classes):
+            classes = recipe.targets.values
+        elif recipe is not None and display_labels is None:
+            display_labels = [f"{number:.3g}" for number in classes]
         target = np.searchsorted(classes, y) if y.ndim == 1 else y.argmax(axis=1)
         if display_labels is None:
             display_labels = classes
@@ -461,7 +464,7 @@ class LearningRatesDisplay(_Display):
 
 
 class ConvergenceDisplay(_Display):
-    """The outer loss over the iterations of a fit, and the validation accuracy.
+    """The outer loss over the iterations of a fit, and the validation score.
 
     Parameters
     ----------
@@ -474,7 +477,7 @@ class ConvergenceDisplay(_Display):
     ax_ : matplotlib Axes
         Axes with the loss.
     validation_ax_ : matplotlib Axes or None
-        Axes with the validation accuracy, on the right; ``None`` without one.
+        Axes with the validation score, on the right; ``None`` without one.
     figure_ : matplotlib Figure
         Figure with the axes.
     line_ : matplotlib Line2D
@@ -552,7 +555,7 @@ class ConvergenceDisplay(_Display):
         if len(scores):
             self.validation_ax_ = twin = ax.twinx()
             twin.plot(self.history["validation_iter"], scores, "o-", color="C1", markersize=3)
-            twin.set_ylabel("validation accuracy", color="C1")
+            twin.set_ylabel("validation score", color="C1")
             twin.spines["top"].set_visible(False)
         else:
             ax.spines["right"].set_visible(False)

@@ -9,20 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .base import SHARED, BaseDistiller, RealSet
-from .data import Array, Standardize, as_tensor
+from .data import Array, Standardize
 from .engine.objectives import Objective
 from .files import PathLike
 from .methods import METHODS
 from .start import starting_labels, starting_samples
 from .targets import Classes, Targets
-from .validation import class_indices, new_samples, samples_per_step, training_set
-
-_BATCH = 512  # samples that are predicted at one time
+from .validation import class_indices, samples_per_step, training_set
 
 
 class DatasetDistiller(ClassifierMixin, BaseDistiller):
@@ -308,16 +304,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        check_is_fitted(self)
-        X = new_samples(self, X)
-        return np.concatenate(
-            [self._probabilities(as_tensor(X[rows])) for rows in gen_batches(len(X), _BATCH)]
-        )
-
-    @torch.no_grad()
-    def _probabilities(self, x: torch.Tensor) -> Array:
-        # Not by skorch's predict_proba, whose DataLoader moves torch's global generator.
-        return self.student_.infer(x).softmax(-1).cpu().numpy()
+        return self._outputs(X).softmax(-1).numpy()
 
 
 def _values(targets: Targets) -> Array:

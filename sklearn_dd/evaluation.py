@@ -51,10 +51,12 @@ def r2_scores(learner: Learner, params: Params, real: RealData) -> Tensor:
     residual: Tensor | float = 0.0
     with torch.no_grad():
         for x, y in real.in_order():
-            residual = residual + (learner.apply(params, x) - y).double().square().sum((-1, -2))
+            errors = (learner.apply(params, x) - y).square().sum((-1, -2))
+            residual = residual + errors.cpu().double()
     y = real.y[real.rows].double()
-    total = (y - y.mean()).square().sum().clamp(min=torch.finfo(y.dtype).tiny)
-    return 1 - torch.as_tensor(residual).reshape(-1).cpu() / total
+    total = (y - y.mean()).square().sum()
+    # Of constant numbers the errors themselves tell which net is better.
+    return 1 - torch.as_tensor(residual).reshape(-1) / (total if total > 0 else 1)
 
 
 def train_and_score(

@@ -8,20 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import RegressorMixin
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .base import SHARED, BaseDistiller, RealSet
-from .data import Array, Standardize, as_tensor
+from .data import Array, Standardize
 from .engine.hypergradient import Unrolled
 from .engine.objectives import Objective
 from .files import PathLike
 from .start import starting_pairs
 from .targets import Numbers, Targets
-from .validation import new_samples, numbers, regression_set
-
-_BATCH = 512  # samples that are predicted at one time
+from .validation import numbers, regression_set
 
 
 class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
@@ -48,10 +44,12 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         The network that learns from the distilled data, as in ``DatasetDistiller``; it is built
         with ``n_classes=1`` if its constructor names that, and returns one number a sample.
     init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
-        The weights that students start from, as in ``DatasetDistiller``.
+        The weights that students start from, as in ``DatasetDistiller``. The outputs of known nets
+        are taken as standardised numbers.
     objective : "regression" or callable, default="regression"
         What a trained student should do: the squared error on real samples, or a function
-        ``(outputs, y) -> scalar`` of a real batch, both (n, 1) and in units of deviations of y.
+        ``(outputs, y) -> scalar`` of a real batch, both (n, 1) and standardised: without the mean
+        of y, in units of its deviation.
     method : "unrolled" or Unrolled, default="unrolled"
         How the gradient is computed: exactly, back through all steps, or an object such as
         ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``.
@@ -60,7 +58,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
         Where the synthetic samples start: standard normal noise, random real samples, centres of
         clusters or means of samples and targets together, or an array in the units of X, ordered
-        by step, whose targets are those of the closest real samples.
+        by step, whose targets are those of the closest of 2,000 real samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of each outer iteration, as in ``DatasetDistiller``.
     distill_lr : float, default=0.03
@@ -80,7 +78,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         Students that are trained in each outer iteration, from weights of their own.
     validation_fraction : float, default=0.1
         Share of X that is held out, 2,000 samples at most. The iterate whose students have the
-        highest R² on it is kept. With 0 the last one is.
+        highest R² on it is kept. With 0, or fewer than ten samples, the last one is.
     n_iter_no_change : int or None, default=None
         Stop when so many iterations have brought no better iterate. ``None`` goes on to the end.
     sample_shape : tuple of int or None, default=None
@@ -265,12 +263,5 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         ndarray of shape (n_samples,)
             Numbers in the units of y.
         """
-        check_is_fitted(self)
-        X = new_samples(self, X)
-        outputs = [self._outputs(as_tensor(X[rows])) for rows in gen_batches(len(X), _BATCH)]
-        return self.recipe_.targets.decode(torch.cat(outputs), learned=True)
-
-    @torch.no_grad()
-    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
-        # Not by skorch's predict, whose DataLoader moves torch's global generator.
-        return self.student_.infer(x).cpu()
+        outputs = self._outputs(X)
+        return self.recipe_.targets.decode(outputs)

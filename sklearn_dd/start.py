@@ -135,15 +135,16 @@ def continued_set(
     if wanted != found or (classes and learned != (previous.y.ndim == 2)):
         raise ValueError(
             "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes) "
-            f"must stay {found} and labels too, but this fit has {wanted} and "
-            f"labels={'soft' if learned else 'hard'!r}. Set warm_start=False to start anew."
+            f"must stay {found}, and learned labels stay learned, but this fit has {wanted} and "
+            f"{'learns' if learned else 'does not learn'} labels. Set warm_start=False to start "
+            "anew."
         )
     data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
     return DistilledSet(*data.as_tensors(), learn_labels=learned, link=recipe.targets.link)
 
 
 def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:
-    """``wanted`` starting points from the real samples ``z`` of one class."""
+    """``wanted`` starting points from the real samples ``z``, such as those of one class."""
     if data_init == "real":
         return z[:wanted]
     if data_init == "mean":

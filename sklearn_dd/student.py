@@ -125,8 +125,8 @@ def _check(network: Network, n_classes: int) -> None:
         shape = tuple(getattr(logits, "shape", ()))
         raise ValueError(
             f"student {network.name} must return logits of shape (batch, {n_classes}), one for "
-            f"each class in y, but two samples gave an output of shape {shape}. Let its "
-            "constructor take n_classes as the size of its last layer."
+            f"each class of y, or one number, but two samples gave an output of shape {shape}. Let "
+            "its constructor take n_classes as the size of its last layer."
         )
     if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(2)):
         raise ValueError(

@@ -50,7 +50,7 @@ class Classes:
             y = np.eye(len(self.values))[self.indices(y)]
         return torch.as_tensor(y, dtype=torch.float32)
 
-    def decode(self, y: Tensor, learned: bool) -> Array:
+    def decode(self, y: Tensor, learned: bool = True) -> Array:
         """Probabilities (n, n_classes) as they are where they are learned, else as labels."""
         return y.numpy() if learned else self.values[y.argmax(-1).numpy()]
 

@@ -35,16 +35,27 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
 
 def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
     """Flat samples, their numbers and the shape in which a sample was given."""
-    if isinstance(y, torch.Tensor):
-        y = y.detach().cpu().numpy()
     flat, input_shape = _flatten(X)
-    X, y = validate_data(estimator, flat, y=y, ensure_min_samples=2, y_numeric=True)
+    X, y = validate_data(estimator, flat, y=_as_numbers(y), ensure_min_samples=2, y_numeric=True)
     return X, y, input_shape or X.shape[1:]
+
+
+def _as_numbers(y: Any) -> Any:
+    if y is None:
+        return None  # which scikit-learn refuses in its own words
+    y = np.asarray(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
+    try:
+        return y.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"y must hold numbers, one for each sample, but {error}. Encode it as numbers, or take "
+            "DatasetDistiller for class labels."
+        ) from error
 
 
 def numbers(y: Any, n_samples: int) -> Array:
     """The numbers of ``n_samples`` samples."""
-    y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
+    y = column_or_1d(_as_numbers(y))
     if len(y) != n_samples:
         raise ValueError(f"y must have a number for each sample, {n_samples}, but has {len(y)}.")
     if not np.isfinite(y).all():
@@ -59,7 +70,7 @@ def new_samples(estimator: Any, X: Any) -> Array:
     expected = estimator.recipe_.standardize.input_shape
     if shape is not None and len(expected) > 1 and shape != expected:
         raise ValueError(
-            f"X has samples of shape {shape}, but DatasetDistiller is expecting "
+            f"X has samples of shape {shape}, but {type(estimator).__name__} is expecting "
             f"{expected}, as fit was given. Move its axes, or flatten it in that order."
         )
     return checked

@@ -20,6 +20,7 @@ from torch import nn
 from sklearn_dd import (
     DatasetDistillerRegressor,
     DistilledData,
+    DistilledImagesDisplay,
     load_distilled,
     save_distilled,
 )
@@ -79,7 +80,7 @@ def test_diabetes_in_five_pairs(diabetes):
     full = LinearRegression().fit(X, y).score(X_test, y_test)
     learned = DatasetDistillerRegressor(5, max_iter=200, random_state=0).fit(X, y)
     still = DatasetDistillerRegressor(
-        5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e6, max_iter=200, random_state=0
+        5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e7, max_iter=200, random_state=0
     ).fit(X, y)  # real pairs, with learned step sizes
     scores = [d.evaluate(X_test, y_test).mean for d in (learned, still)]
     assert scores[0] > full - 0.1
@@ -183,16 +184,41 @@ def test_pipeline_and_grid_search(diabetes):
     pipeline = make_pipeline(StandardScaler(), tiny(n_samples=4, max_iter=20))
     grid = {"datasetdistillerregressor__n_steps": [1, 2]}
     search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
-    assert np.isfinite(search.score(X_test, y_test))
+    best = search.best_estimator_[-1]
+    assert best.lrs_.shape == (3, search.best_params_["datasetdistillerregressor__n_steps"])
+    assert np.ptp(search.cv_results_["mean_test_score"]) > 0
+    assert search.score(X_test, y_test) == pytest.approx(r2_score(y_test, search.predict(X_test)))
 
 
 def test_windows_and_images():
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(40, 8, 8)).astype(np.float32)
+    X = 0.1 * rng.normal(size=(40, 8, 8)).astype(np.float32)
+    X += rng.normal(size=(40, 1, 1)).astype(np.float32)
     y = X.mean((1, 2))
-    distiller = tiny(student=None, method=Unrolled(window=2), augment="flip").fit(X, y)
-    assert distiller.X_syn_.shape == (10, 8, 8)
-    assert distiller.predict(X).shape == (40,)
+    whole, window, flipped = (
+        tiny(max_iter=60, distill_lr=0.1, n_epochs=5, **changes).fit(X, y)
+        for changes in ({}, {"method": Unrolled(window=2)}, {"augment": "flip"})
+    )
+    for distiller in (whole, window, flipped):
+        assert distiller.X_syn_.shape == (10, 8, 8)
+        assert distiller.score(X, y) > 0.5
+    assert not np.array_equal(whole.X_syn_, window.X_syn_)
+    assert not np.array_equal(whole.X_syn_, flipped.X_syn_)
+
+
+def test_constant_held_out_numbers_still_tell_iterates_apart():
+    X = np.random.default_rng(0).normal(size=(15, 4))
+    history = tiny(validation_fraction=0.1, max_iter=10).fit(X, X[:, 0]).history_
+    assert np.isfinite(history["validation_score"]).all()
+
+
+def test_pictures_of_numbers():
+    X = np.random.default_rng(0).normal(size=(30, 4, 4))
+    distiller = tiny(n_samples=3).fit(X, X[:, 0, 0])
+    display = DistilledImagesDisplay.from_estimator(distiller)
+    assert [float(label) for label in display.display_labels] == pytest.approx(
+        sorted(distiller.y_syn_), abs=1e-2
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +242,10 @@ def test_bad_targets(diabetes):
     X, X_test, y, y_test = diabetes
     with pytest.raises(ValueError, match="y should be a 1d array"):
         tiny().fit(X, np.stack([y, y], axis=1))
+    with pytest.raises(ValueError, match=r"y must hold numbers.*class labels"):
+        tiny().fit(X, np.where(y > 100, "high", "low"))
     fitted = tiny().fit(X, y)
+    assert same(tiny().fit_transform(X, y.astype(object)), fitted.transform())
     with pytest.raises(ValueError, match="a number for each sample"):
         fitted.evaluate(X_test, y_test[:-1])
     with pytest.raises(ValueError, match="y must be finite"):

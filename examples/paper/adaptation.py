@@ -78,8 +78,8 @@ def adapt(run: Experiment, source: str, target: str, paper: Paper) -> Iterator[C
     yield cell(f"{name}: one known net, after", paper.known, scores, seconds)
 
     real = [
-        RandomSamples(**schedule, init=train, random_state=seed).fit(here.X, here.y)
-        for seed in range(run.pick(3, 10))
+        RandomSamples(**schedule, init=train, random_state=100 * run.seed + i).fit(here.X, here.y)
+        for i in range(run.pick(3, 10))
     ]
     scores = [
         r.evaluate(

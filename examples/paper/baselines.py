@@ -44,11 +44,13 @@ def measure(run: Experiment) -> Iterator[Cell]:
 
 def row(of: dict[str, Any]) -> Cell:
     """A cell of one row of the table."""
-    schedule = f", {of['schedule']} step sizes" if of["schedule"] else ""
-    return Cell(
-        f"{of['model']} on {of['data']}{schedule}", PAPER.get((of["data"], of["model"]), ""),
-        of["mean"], of["std"], of["n_scores"],
-    )  # fmt: skip
+    name, schedule = f"{of['model']} on {of['data']}", of["schedule"]
+    paper = PAPER.get((of["data"], of["model"]), "")
+    if schedule == "learned" and of["data"] != "distilled":
+        paper = ""  # its baselines have no learned step sizes
+    if schedule:
+        name += f", {schedule} step sizes"
+    return Cell(name, paper, of["mean"], of["std"], of["n_scores"])
 
 
 if __name__ == "__main__":

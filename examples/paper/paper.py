@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
@@ -53,7 +54,7 @@ class Cell(NamedTuple):
     paper: str
     mean: float
     std: float
-    n_nets: int
+    n_scores: int
     seconds: float | None = None  # that the fit took, where it is the cell's own
     unit: str = "%"
 
@@ -151,6 +152,10 @@ class Experiment:
         The seconds of all runs count, and a fit that was finished is not made again.
         """
         checkpoint, clock = self.kept / f"{name}.checkpoint", self.kept / f"{name}.seconds"
+        result = self.kept / f"{name}.result"
+        if result.exists():
+            vars(distiller).update(joblib.load(result))
+            return float(clock.read_text())
         before = float(clock.read_text()) if clock.exists() else 0.0
         distiller.set_params(
             random_state=self.seed, checkpoint=checkpoint, checkpoint_every=50, verbose=1
@@ -160,6 +165,7 @@ class Experiment:
             distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
         finally:
             clock.write_text(str(before + time.monotonic() - start))
+        joblib.dump(vars(distiller), result)
         return float(clock.read_text())
 
     def pools(
@@ -193,8 +199,8 @@ class Experiment:
         for found_cell in cells:
             found |= {"cells": [*found["cells"], found_cell._asdict()], "remark": self.remark}
             path.write_text(json.dumps(found, indent=1) + "\n")
-            mean, std, n = found_cell.mean, found_cell.std, found_cell.n_nets
-            print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} nets ({found_cell.paper})")
+            mean, std, n = found_cell.mean, found_cell.std, found_cell.n_scores
+            print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})")
 
 
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:

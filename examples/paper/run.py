@@ -26,8 +26,8 @@ each table writes that table alone:
 
     python examples/paper/run.py [--quick]
 
-Accuracies in per cent on the test set, mean ± deviation over held-out nets; no test image chose
-anything. *Quick* settings take minutes on two CPU cores.
+Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a held-out net
+on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores.
 """
 
 
@@ -46,15 +46,15 @@ def page() -> str:
 
 def section(script: str, settings: str, run: dict[str, Any]) -> str:
     """One run of one script: its table, how it was made, and its figures."""
-    rows = ["| | the paper | here | nets | fit |", "|---|---|---|---|---|"]
+    rows = ["| | the paper | here | scores | fit |", "|---|---|---|---|---|"]
     for cell in run["cells"]:
         here = f"{100 * cell['mean']:.1f}"
         if cell["unit"] != "%":
             here = f"{cell['mean']:.1f} {cell['unit']}"
-        elif cell["n_nets"] > 1:
+        elif cell["n_scores"] > 1:
             here += f" ± {100 * cell['std']:.1f}"
         fit = "" if cell["seconds"] is None else f"{cell['seconds']:.0f} s"
-        rows.append(f"| {cell['what']} | {cell['paper']} | {here} | {cell['n_nets']} | {fit} |")
+        rows.append(f"| {cell['what']} | {cell['paper']} | {here} | {cell['n_scores']} | {fit} |")
     figures = sorted(RESULTS.glob(f"{script}-*-{settings}.png"))
     pictures = [f"![{path.stem}](paper/{path.name})\n" for path in figures]
     made = f"`{run['command']} --seed {run['seed']}`, {run['machine']}."
@@ -67,12 +67,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("scripts", nargs="*", choices=[*SCRIPTS, []], default=SCRIPTS)
+    parser.add_argument("scripts", nargs="*", metavar="script", help=", ".join(SCRIPTS))
     parser.add_argument("--quick", action="store_true", help="minutes on two CPU cores")
     parser.add_argument("--seed", default="0")
     given = parser.parse_args()
     flags = ["--quick"] * given.quick + ["--seed", given.seed]
-    for script in given.scripts:
+    unknown = set(given.scripts) - set(SCRIPTS)
+    if unknown:
+        parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
+    for script in given.scripts or SCRIPTS:
         print(f"== {script}", flush=True)
         subprocess.run(
             [sys.executable, Path(__file__).with_name(f"{script}.py"), *flags], check=True
