@@ -28,8 +28,9 @@ from .engine.inner_loop import schedule
 from .engine.objectives import Objective
 from .engine.outer_loop import OuterLoop
 from .engine.priors import distinct, draw, known_net
+from .engine.priors import hold_out as hold_out_nets
 from .engine.reducer import join
-from .engine.seeds import Stream, fold
+from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
 from .files import PathLike
 from .methods import AUGMENTATIONS, phases
@@ -152,8 +153,10 @@ class BaseDistiller(
             learned = self._learns_labels()
             start = new_set(*pairs, self.n_epochs, self.distill_lr, learned, targets.link)
         distilled = start.to(device)
-        judges = distinct(prior, _HELD_OUT_INITS)
-        nets = draw(prior, judges, seed, Stream.HELD_OUT, device=device)
+        of_judges = generator(seed, Stream.HELD_OUT)
+        learned_from, judges = hold_out_nets(prior, self.validation_fraction, of_judges)
+        which = distinct(judges, _HELD_OUT_INITS)
+        nets = draw(judges, which, seed, Stream.HELD_OUT, device=device)
 
         objective = self._objective(targets)
 
@@ -178,13 +181,13 @@ class BaseDistiller(
                 distilled,
                 estimator,
                 pupil,
-                prior,
+                learned_from,
                 real.sample,
                 objective,
                 max_iter=max_iter,
                 lr=self.outer_lr,
                 step_size_lr=self.step_size_rate * self.outer_lr,
-                n_inits=len(distinct(prior, self.n_inits)),
+                n_inits=len(distinct(learned_from, self.n_inits)),
                 seed=seed,
                 progress=progress,
                 reducer=reducer,

@@ -95,8 +95,9 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         Students that are trained in each outer iteration, from weights of their own. One known net
         needs one only.
     validation_fraction : float, default=0.1
-        Share of each class that is held out of X, 2,000 samples at most. The iterate that does best
-        on it is kept. With 0, or where no class has enough samples, the last one is.
+        Share of each class that is held out of X, 2,000 samples at most, and of the nets of a pool,
+        where that makes one or more. The iterate that does best on these samples with these nets is
+        kept. With 0, or where no class has enough samples, the last one is.
     n_iter_no_change : int or None, default=None
         Stop when so many iterations have brought no better iterate. ``None`` goes on to the end.
     sample_shape : tuple of int or None, default=None

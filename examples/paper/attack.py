@@ -77,7 +77,7 @@ def picture(name: str, report: AttackReport) -> plt.Figure:
         )  # fmt: skip
     ax.set(xlabel="class", ylabel="test accuracy", title=f"Attack on {name}", ylim=(0, 1.05))
     ax.set_xticks(range(report.before.class_accuracy.shape[1]))
-    ax.legend(ncols=2, loc="lower right")
+    figure.legend(ncols=2, loc="outside lower right")
     return figure
 
 

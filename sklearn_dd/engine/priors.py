@@ -48,6 +48,21 @@ def known_net(prior: Prior) -> Weights | None:
     return prior.members[0] if isinstance(prior, Pool) and len(prior.members) == 1 else None
 
 
+def hold_out(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Prior, Prior]:
+    """A pool as two, the nets to learn from and a fraction to validate with; another prior twice.
+
+    Samples that are learned for some nets can suit them far better than others.
+    """
+    if not isinstance(prior, Pool):
+        return prior, prior
+    n_held_out = int(fraction * len(prior.members))
+    if n_held_out == 0:
+        return prior, prior
+    order = torch.randperm(len(prior.members), generator=g).tolist()
+    members = [prior.members[i] for i in order]
+    return Pool(members[n_held_out:]), Pool(members[:n_held_out])
+
+
 def xavier_normal(module: nn.Module) -> None:
     """Draw weights of variance 2 / (fan_in + fan_out), zero biases (Glorot and Bengio 2010)."""
     for layer in module.modules():

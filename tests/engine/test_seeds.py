@@ -94,3 +94,14 @@ def test_a_pool_draws_each_member_before_any_again():
     assert {drawn[0] for drawn in draws} == {0.0, 1.0, 2.0, 3.0, 4.0}
     assert priors.draw(pool, [1, 3], 0)["p"].tolist() == [draws[0][1], draws[0][3]]
     assert [len(priors.distinct(pool, n)) for n in (2, 9)] == [2, 5]
+
+
+def test_nets_of_a_pool_are_learned_from_or_held_out():
+    members = [{"p": torch.tensor(float(i))} for i in range(10)]
+    pool = priors.Pool(members)
+    kept, held_out = priors.hold_out(pool, 0.35, generator(0))
+    numbers = [sorted(float(net["p"]) for net in part.members) for part in (kept, held_out)]
+    assert [len(part) for part in numbers] == [7, 3]
+    assert sorted([*numbers[0], *numbers[1]]) == list(range(10))
+    assert priors.hold_out(pool, 0.05, generator(0)) == (pool, pool)
+    assert priors.hold_out(priors.random, 0.5, generator(0)) == (priors.random, priors.random)
