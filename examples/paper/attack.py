@@ -23,8 +23,8 @@ from sklearn_dd.modules import AlexCifarNet, LeNet
 def measure(run: Experiment) -> Iterator[Cell]:
     """MNIST 0 to 1, and CIFAR-10 plane to car."""
     mnist = load("mnist")
-    # One epoch at this rate gives nets of more than 98 %. The images come to suit the nets that they
-    # are learned from, so that a fifth of these is held out to keep the best iterate.
+    # One epoch at this rate gives nets of more than 98 %. The images come to suit those that they
+    # are learned from, so that a fifth of them is held out to keep the best iterate.
     train, held_out = run.pools(
         "mnist", LeNet, mnist.X, mnist.y, *run.pick((60, 20), (200, 50)),
         n_epochs=1, lr=4e-3, batch_size=128,
