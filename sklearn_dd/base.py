@@ -27,8 +27,7 @@ from .engine.hypergradient import Estimator
 from .engine.inner_loop import schedule
 from .engine.objectives import Objective
 from .engine.outer_loop import OuterLoop
-from .engine.priors import distinct, draw, known_net
-from .engine.priors import hold_out as hold_out_nets
+from .engine.priors import distinct, draw, hold_out_nets, known_net
 from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
@@ -144,17 +143,16 @@ class BaseDistiller(
             RealData(X, y, rows, standardize, self.batch_size, device)
             for rows in hold_out(strata, self.validation_fraction, seed)
         )
+        learned = self._learns_labels()
         if previous is not None:
-            shape = self.n_epochs, self.n_steps
-            start = continued_set(previous, recipe, batch, shape, self._learns_labels())
+            start = continued_set(previous, recipe, batch, (self.n_epochs, self.n_steps), learned)
         else:
             rng = np.random.default_rng(fold(seed, Stream.START))
             pairs = self._start(given, real.rows, standardize, rng)
-            learned = self._learns_labels()
             start = new_set(*pairs, self.n_epochs, self.distill_lr, learned, targets.link)
         distilled = start.to(device)
-        of_judges = generator(seed, Stream.HELD_OUT)
-        learned_from, judges = hold_out_nets(prior, self.validation_fraction, of_judges)
+        fraction = self.validation_fraction if len(held_out) else 0.0
+        learned_from, judges = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
         which = distinct(judges, _HELD_OUT_INITS)
         nets = draw(judges, which, seed, Stream.HELD_OUT, device=device)
 

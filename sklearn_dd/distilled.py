@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import nn
 
 from .data import Array, Standardize, resolve_device
 from .engine.inner_loop import Learner
@@ -203,8 +204,11 @@ class DistilledData(_Triple):
             return replay_student(
                 ReplayRegressor, *given, y, self.lrs, device, decode=targets.decode
             )
-        y, classes = targets.indices(self.y), np.arange(targets.n_outputs)
-        return replay_student(ReplayClassifier, *given, y, self.lrs, device, classes=classes)
+        y = targets.indices(self.y)
+        return replay_student(
+            ReplayClassifier, *given, y, self.lrs, device,
+            criterion=nn.CrossEntropyLoss, classes=np.arange(targets.n_outputs),
+        )  # fmt: skip
 
     def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_outputs), lrs."""

@@ -50,9 +50,7 @@ def starting_samples(
         wanted = n_steps * count
         members = rng.permutation(rows[y[rows] == c])[: max(wanted, looked_at)]
         z = standardize(as_tensor(X[members])).numpy()
-        if len(members) < wanted:
-            z = np.resize(z, (wanted, *shape))
-            z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
+        z = _enough(z, wanted, rng)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
     return torch.from_numpy(np.concatenate(by_class, axis=1))
 
@@ -89,9 +87,8 @@ def starting_pairs(
     looked_at = max(wanted, min(_MAX_ROWS, _MAX_VALUES // X.shape[1]))
     members = rng.permutation(rows)[:looked_at]
     z, numbers = standardize(as_tensor(X[members])).flatten(1).numpy(), y[members]
-    if len(members) < wanted:
-        z, numbers = np.resize(z, (wanted, z.shape[1])), np.resize(numbers, (wanted, y.shape[1]))
-        z = z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
+    z = _enough(z, wanted, rng)
+    numbers = np.resize(numbers, (len(z), y.shape[1]))
     if not isinstance(data_init, str):
         x = _given(data_init, standardize, n_steps, batch)
         nearest = NearestNeighbors(n_neighbors=1).fit(z).kneighbors(x.flatten(2).flatten(0, 1))[1]
@@ -141,6 +138,14 @@ def continued_set(
         )
     data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
     return DistilledSet(*data.as_tensors(), learn_labels=learned, link=recipe.targets.link)
+
+
+def _enough(z: Array, wanted: int, rng: np.random.Generator) -> Array:
+    """``z`` as it is or, where it has fewer samples than are wanted, repeated and moved apart."""
+    if len(z) >= wanted:
+        return z
+    z = np.resize(z, (wanted, *z.shape[1:]))
+    return z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
 
 
 def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:

@@ -369,8 +369,8 @@ class Replayed(torch.optim.Optimizer):
         return loss
 
 
-class ReplayClassifier(NeuralNetClassifier):
-    """A skorch classifier whose ``fit`` repeats the distilled schedule step by step.
+class _Replay(NeuralNet):
+    """A skorch net whose ``fit`` repeats the distilled schedule step by step.
 
     It takes gradient steps on the distilled mini-batches in their order with the learned step
     sizes. As in the engine, the module is in evaluation mode throughout: dropout is off.
@@ -380,7 +380,11 @@ class ReplayClassifier(NeuralNetClassifier):
         super()._set_training(False)
 
 
-class ReplayRegressor(NeuralNetRegressor):
+class ReplayClassifier(_Replay, NeuralNetClassifier):
+    """A skorch classifier that repeats the distilled schedule."""
+
+
+class ReplayRegressor(_Replay, NeuralNetRegressor):
     """The same in a regression: it learns standardised numbers, and predicts in the units of y.
 
     Parameters
@@ -394,9 +398,6 @@ class ReplayRegressor(NeuralNetRegressor):
     def __init__(self, *args: Any, decode: Callable[[Tensor], Array], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.decode = decode
-
-    def _set_training(self, training: bool = True) -> None:
-        super()._set_training(False)
 
     def predict(self, X: Any) -> Array:
         """Return numbers (n,) for samples in the units of X."""
@@ -417,14 +418,13 @@ def replay_student(
     device: torch.device,
     **options: Any,
 ) -> S:
-    """Train a skorch student of the class ``make`` on distilled data from the given weights."""
+    """Train a skorch student of the class ``make``, with more ``options``, from given weights."""
     n_epochs, n_steps = lrs.shape
     student = make(
         Standardized,
         module__build=network,
         module__standardize=standardize,
         module__weights=weights,
-        criterion=nn.CrossEntropyLoss if make is ReplayClassifier else nn.MSELoss,
         optimizer=Replayed,
         optimizer__rule=network.optimizer,
         lr=1.0,

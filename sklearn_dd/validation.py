@@ -19,10 +19,8 @@ _MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 
 
 def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
     """Flat samples, class indices, classes and the shape in which a sample was given."""
-    if isinstance(y, torch.Tensor):
-        y = y.detach().cpu().numpy()
     flat, input_shape = _flatten(X)
-    X, y = validate_data(estimator, flat, y=y, ensure_min_samples=2)
+    X, y = validate_data(estimator, flat, y=_on_host(y), ensure_min_samples=2)
     check_classification_targets(y)
     classes, y = np.unique(y, return_inverse=True)
     if len(classes) < 2:
@@ -43,9 +41,8 @@ def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
 def _as_numbers(y: Any) -> Any:
     if y is None:
         return None  # which scikit-learn refuses in its own words
-    y = np.asarray(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
     try:
-        return y.astype(np.float64)
+        return np.asarray(_on_host(y)).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"y must hold numbers, one for each sample, but {error}. Encode it as numbers, or take "
@@ -76,10 +73,14 @@ def new_samples(estimator: Any, X: Any) -> Array:
     return checked
 
 
+def _on_host(values: Any) -> Any:
+    """A tensor as an array, all else as it is."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+
+
 def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     """Samples as rows, and the shape of one where it is not flat."""
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
+    X = _on_host(X)
     if hasattr(X, "columns") or np.asarray(X).ndim <= 2:
         return X, None
     X = np.asarray(X)
@@ -88,7 +89,7 @@ def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 
 def class_indices(y: Any, classes: Array, n_samples: int) -> Array:
     """Indices into ``classes`` of the labels of ``n_samples`` samples."""
-    y = column_or_1d(y.detach().cpu().numpy() if isinstance(y, torch.Tensor) else y)
+    y = column_or_1d(_on_host(y))
     index = {c: i for i, c in enumerate(classes.tolist())}
     unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
     if len(y) != n_samples:

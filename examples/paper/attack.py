@@ -52,9 +52,10 @@ def attack(
 ) -> Iterator[Cell]:
     """Distil for one pool, and report on the other."""
     seconds = run.fit(f"attack-{name[:5]}", distiller, data.X, data.y)
-    before, after = attack_report(
+    report = attack_report(
         distiller, data.X_test, data.y_test, init=held_out, n_inits=len(held_out)
     )
+    before, after = report
     yield cell(f"{name}: called the target before", "", before.called_target)
     yield cell(f"{name}: called the target after", paper, after.called_target, seconds)
     yield cell(f"{name}: accuracy before", "", before.accuracy)
@@ -63,7 +64,7 @@ def attack(
     for part, scores in (("before", before), ("after", after)):
         others = np.delete(scores.class_accuracy, source, axis=1).mean(axis=1)
         yield cell(f"{name}: accuracy on the other classes {part}", "", others)
-    run.save(picture(name, AttackReport(before, after)), name[:5].strip().lower())
+    run.save(picture(name, report), name[:5].strip().lower())
 
 
 def picture(name: str, report: AttackReport) -> plt.Figure:

@@ -172,15 +172,15 @@ class Experiment:
         self, name: str, student: Any, X: Any, y: Any, n_train: int, n_held_out: int, **how: Any
     ) -> tuple[list[Any], list[Any]]:
         """Trained nets to distil for, and other ones to score with."""
-        both = []
-        for part, n, seed in (("train", n_train, 1), ("held-out", n_held_out, 2)):
-            pool = train_pool(
+        train, held_out = (
+            train_pool(
                 student, X, y, n, folder=self.kept / f"{name}-{part}", verbose=1,
                 n_jobs=None if torch.cuda.is_available() else -1,
                 random_state=2 * self.seed + seed, **how,
-            )  # fmt: skip
-            both.append(pool[:n])
-        return both[0], both[1]
+            )
+            for part, n, seed in (("train", n_train, 1), ("held-out", n_held_out, 2))
+        )  # fmt: skip
+        return train, held_out
 
     def save(self, figure: Figure, what: str) -> None:
         """Keep a figure for the page."""

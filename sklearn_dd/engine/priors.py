@@ -48,7 +48,7 @@ def known_net(prior: Prior) -> Weights | None:
     return prior.members[0] if isinstance(prior, Pool) and len(prior.members) == 1 else None
 
 
-def hold_out(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Prior, Prior]:
+def hold_out_nets(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Prior, Prior]:
     """A pool as two, the nets to learn from and a fraction to validate with; another prior twice.
 
     Samples that are learned for some nets can suit them far better than others.

@@ -99,9 +99,9 @@ def test_a_pool_draws_each_member_before_any_again():
 def test_nets_of_a_pool_are_learned_from_or_held_out():
     members = [{"p": torch.tensor(float(i))} for i in range(10)]
     pool = priors.Pool(members)
-    kept, held_out = priors.hold_out(pool, 0.35, generator(0))
+    kept, held_out = priors.hold_out_nets(pool, 0.35, generator(0))
     numbers = [sorted(float(net["p"]) for net in part.members) for part in (kept, held_out)]
     assert [len(part) for part in numbers] == [7, 3]
     assert sorted([*numbers[0], *numbers[1]]) == list(range(10))
-    assert priors.hold_out(pool, 0.05, generator(0)) == (pool, pool)
-    assert priors.hold_out(priors.random, 0.5, generator(0)) == (priors.random, priors.random)
+    assert priors.hold_out_nets(pool, 0.05, generator(0)) == (pool, pool)
+    assert priors.hold_out_nets(priors.random, 0.5, generator(0)) == (priors.random, priors.random)
