@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from .callbacks import Monitor, Progress
 from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
 from .distilled import DistilledData, Recipe, describe
-from .engine.distilled_set import DistilledSet
+from .engine.distilled_set import DistilledSet, Link
 from .engine.hypergradient import Estimator
 from .engine.inner_loop import schedule
 from .engine.objectives import Objective
@@ -143,13 +143,13 @@ class BaseDistiller(
             RealData(X, y, rows, standardize, self.batch_size, device)
             for rows in hold_out(strata, self.validation_fraction, seed)
         )
-        learned = self._learns_labels()
+        link = self._link()
         if previous is not None:
-            start = continued_set(previous, recipe, batch, (self.n_epochs, self.n_steps), learned)
+            start = continued_set(previous, recipe, batch, (self.n_epochs, self.n_steps), link)
         else:
             rng = np.random.default_rng(fold(seed, Stream.START))
             pairs = self._start(given, real.rows, standardize, rng)
-            start = new_set(*pairs, self.n_epochs, self.distill_lr, learned, targets.link)
+            start = new_set(*pairs, self.n_epochs, self.distill_lr, link)
         distilled = start.to(device)
         fraction = self.validation_fraction if len(held_out) else 0.0
         learned_from, judges = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
@@ -263,8 +263,8 @@ class BaseDistiller(
         """What trained students should do."""
         raise NotImplementedError
 
-    def _learns_labels(self) -> bool:
-        """Whether labels move."""
+    def _link(self) -> Link | None:
+        """How labels are learned; None holds them still."""
         raise NotImplementedError
 
     def _keep(self, targets: Targets) -> None:

@@ -106,7 +106,8 @@ class DistilledData(_Triple):
         Synthetic samples in the units and the layout of the X that was distilled. Rows are ordered
         by step, class within step.
     y : ndarray of shape (n,) or (n, n_classes)
-        Class labels; class probabilities where the labels were learned; numbers of a regression.
+        Class labels; class probabilities or numbers (n, n_classes) where the labels were learned;
+        numbers (n,) of a regression.
     lrs : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step. Step t trains on the mini-batch of rows
         ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.

@@ -13,12 +13,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
+from .engine.distilled_set import NUMBERS, PROBABILITIES, Link
 from .engine.objectives import Objective
 from .files import PathLike
 from .methods import METHODS
 from .start import starting_labels, starting_samples
 from .targets import Classes, Targets
 from .validation import class_indices, samples_per_step, training_set
+
+# How each kind of labels is learned; None holds them still.
+_LINKS: dict[str, Link | None] = {"hard": None, "soft": PROBABILITIES, "free": NUMBERS}
 
 
 class DatasetDistiller(ClassifierMixin, BaseDistiller):
@@ -67,8 +71,10 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         improved, by unrolling. Or an object such as
         ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``, or a list of them, which follow one
         another and have equal shares of the fit.
-    labels : {"hard", "soft"}, default="hard"
-        Whether the labels stay class labels or are learned as class probabilities.
+    labels : {"hard", "soft", "free"}, default="hard"
+        ``"hard"``: class labels, which stay. ``"soft"``: class probabilities, which are learned.
+        ``"free"``: numbers of either sign, which are learned too and say more, since cross-entropy,
+        −Σ y log p, takes any: each sample decides how far it moves each logit.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
         Where the synthetic samples start: standard normal noise, random real samples, cluster
         centres or class means, or an array in the units of X, ordered by step.
@@ -124,7 +130,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
     X_syn_ : ndarray of shape (n, n_features) or (n, ...)
         Synthetic samples in the units and the layout of X, ordered by step, class within step.
     y_syn_ : ndarray of shape (n,) or (n, n_classes)
-        Their class labels; class probabilities with ``labels="soft"``.
+        Their class labels; class probabilities with ``labels="soft"``, numbers with ``"free"``.
     lrs_ : ndarray of shape (n_epochs, n_steps)
         The step size of each gradient step.
     classes_ : ndarray of shape (n_classes,)
@@ -164,7 +170,8 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
 
     References
     ----------
-    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959.
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959. Learned labels:
+    Sucholutsky and Schonlau (2019), Soft-label dataset distillation, arXiv:1910.02551.
 
     Examples
     --------
@@ -184,7 +191,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
         "objective": [StrOptions({"classification"}), callable],
         "method": [StrOptions(set(METHODS)), list, tuple, callable],
-        "labels": [StrOptions({"hard", "soft"})],
+        "labels": [StrOptions(set(_LINKS))],
     }
 
     def __init__(
@@ -261,7 +268,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         x = starting_samples(
             self.data_init, given.X, given.y, rows, counts, self.n_steps, standardize, rng
         )
-        return x, starting_labels(counts, self.n_steps, self._learns_labels())
+        return x, starting_labels(counts, self.n_steps, self.labels == "soft")
 
     def _objective(self, targets: Targets) -> Objective:
         if isinstance(self.objective, str):
@@ -270,8 +277,8 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         resolve = getattr(self.objective, "resolve", None)
         return self.objective if resolve is None else resolve(_values(targets))
 
-    def _learns_labels(self) -> bool:
-        return self.labels == "soft"
+    def _link(self) -> Link | None:
+        return _LINKS[self.labels]
 
     def _keep(self, targets: Targets) -> None:
         self.classes_ = _values(targets)

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
+from .engine.distilled_set import NUMBERS, Link
 from .engine.hypergradient import Unrolled
 from .engine.objectives import Objective
 from .files import PathLike
@@ -247,8 +248,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
     def _objective(self, targets: Targets) -> Objective:
         return targets.objective if isinstance(self.objective, str) else self.objective
 
-    def _learns_labels(self) -> bool:
-        return self.learn_targets
+    def _link(self) -> Link | None:
+        return NUMBERS if self.learn_targets else None
 
     def predict(self, X: Any) -> Array:
         """Predict with a student that was trained on the distilled data alone.

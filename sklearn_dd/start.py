@@ -13,7 +13,6 @@ from torch import Tensor
 from .data import Array, Standardize, as_tensor
 from .distilled import DistilledData, Recipe
 from .engine.distilled_set import DistilledSet, Link
-from .targets import Classes
 
 _MAX_ROWS = 2000  # real samples of a class that means and clusters are taken of,
 _MAX_VALUES = 1 << 22  # and no more numbers than these
@@ -63,7 +62,7 @@ def starting_labels(
     """The labels (n_steps, batch, n_classes) of samples that stand class within step."""
     n_classes = len(counts)
     y = torch.eye(n_classes)[np.repeat(np.arange(n_classes), counts)]
-    if soft:
+    if soft:  # no probability is 0, for it is learned as a logarithm
         y = (1 - _SMOOTHING) * y + _SMOOTHING / n_classes
     return y.repeat(n_steps, 1, 1)
 
@@ -108,12 +107,11 @@ def new_set(
     y: Tensor,  # (n_steps, batch, n_outputs)
     n_epochs: int,
     lr: float,
-    learn_labels: bool,
-    link: Link,
+    link: Link | None,
 ) -> DistilledSet:
     """These samples and labels, and one step size for all steps."""
     lrs = torch.full((n_epochs, len(x)), float(lr))
-    return DistilledSet(x, y, lrs, learn_labels=learn_labels, link=link)
+    return DistilledSet(x, y, lrs, link=link)
 
 
 def continued_set(
@@ -121,23 +119,26 @@ def continued_set(
     recipe: Recipe,
     batch: int,
     lrs_shape: tuple[int, int],
-    learned: bool,
+    link: Link | None,
 ) -> DistilledSet:
     """The set that the last fit ended with, in the units of this one."""
     assert previous.recipe is not None
     n = lrs_shape[1] * batch
-    wanted = (n, *recipe.standardize.input_shape), lrs_shape, recipe.targets.names
-    found = previous.X.shape, previous.lrs.shape, previous.recipe.targets.names
-    classes = isinstance(recipe.targets, Classes)
-    if wanted != found or (classes and learned != (previous.y.ndim == 2)):
+    wanted = (n, *recipe.standardize.input_shape), lrs_shape, *_kind(recipe)
+    found = previous.X.shape, previous.lrs.shape, *_kind(previous.recipe)
+    if wanted != found:
         raise ValueError(
-            "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes) "
-            f"must stay {found}, and learned labels stay learned, but this fit has {wanted} and "
-            f"{'learns' if learned else 'does not learn'} labels. Set warm_start=False to start "
+            "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes, "
+            f"labels) must stay {found}, but this fit has {wanted}. Set warm_start=False to start "
             "anew."
         )
     data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
-    return DistilledSet(*data.as_tensors(), learn_labels=learned, link=recipe.targets.link)
+    return DistilledSet(*data.as_tensors(), link=link)
+
+
+def _kind(recipe: Recipe) -> tuple[list[Any], Any]:
+    """Classes, and how their labels are learned."""
+    return recipe.targets.names, recipe.description["parameters"].get("labels")
 
 
 def _enough(z: Array, wanted: int, rng: np.random.Generator) -> Array:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from .data import Array
-from .engine.distilled_set import NUMBERS, PROBABILITIES, Link
 from .engine.inner_loop import cross_entropy, mean_squared_error
 from .engine.objectives import classification, regression
 from .evaluation import accuracies, r2_scores
@@ -19,7 +18,7 @@ from .evaluation import accuracies, r2_scores
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Class labels, which students see as probabilities.
+    """Class labels, which students see as probabilities, or as numbers where these are learned.
 
     Parameters
     ----------
@@ -29,7 +28,6 @@ class Classes:
 
     values: Array
 
-    link: ClassVar[Link] = PROBABILITIES
     loss = staticmethod(cross_entropy)
     objective = staticmethod(classification)
     score = staticmethod(accuracies)
@@ -45,17 +43,17 @@ class Classes:
         return self.values.tolist()
 
     def encode(self, y: Array) -> Tensor:
-        """Labels (n,) or probabilities (n, n_classes) as probabilities."""
+        """Labels (n,) as probabilities (n, n_classes); what is learned as it is."""
         if y.ndim == 1:
             y = np.eye(len(self.values))[self.indices(y)]
         return torch.as_tensor(y, dtype=torch.float32)
 
     def decode(self, y: Tensor, learned: bool = True) -> Array:
-        """Probabilities (n, n_classes) as they are where they are learned, else as labels."""
+        """What is learned (n, n_classes) as it is, probabilities that are not as labels (n,)."""
         return y.numpy() if learned else self.values[y.argmax(-1).numpy()]
 
     def indices(self, y: Array) -> Array:
-        """Labels (n,) as indices; probabilities as they are."""
+        """Labels (n,) as indices; what is learned as it is."""
         return y if y.ndim == 2 else np.searchsorted(self.values, y)
 
     def facts(self) -> dict[str, Any]:
@@ -76,7 +74,6 @@ class Numbers:
     shift: float
     scale: float
 
-    link: ClassVar[Link] = NUMBERS
     loss = staticmethod(mean_squared_error)
     objective = staticmethod(regression)
     score = staticmethod(r2_scores)

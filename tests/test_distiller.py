@@ -313,6 +313,15 @@ def test_hard_labels_stay_and_soft_labels_are_learned_probabilities(table):
     assert distiller.predict(X).shape == y.shape
 
 
+def test_free_labels_are_numbers_of_either_sign(table):
+    X, y = table
+    start = tiny(labels="free", outer_lr=1e-9).fit_transform(X, y).y
+    assert_allclose(start, np.eye(3), atol=1e-6)
+    free = tiny(labels="free", outer_lr=0.2).fit_transform(X, y).y
+    assert (free < 0).any()
+    assert np.abs(free.sum(axis=1) - 1).max() > 1e-2
+
+
 def test_what_fit_leaves_behind(table):
     X, y = table
     distiller = tiny(n_per_class=2, n_steps=2)
@@ -560,7 +569,7 @@ def test_a_fit_recovers_from_a_few_iterations_that_are_not_finite(table, recwarn
 # ---------------------------------------------------------------------------------- warm start
 
 
-@pytest.mark.parametrize("labels", ["hard", "soft"])
+@pytest.mark.parametrize("labels", ["hard", "soft", "free"])
 @pytest.mark.parametrize("container", ["default", "pandas"])
 def test_warm_start_goes_on_from_the_last_fit(table, labels, container):
     X, y = table
@@ -582,7 +591,7 @@ def test_warm_start_goes_on_with_images(images):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"n_per_class": 4}, {"n_steps": 1}, {"n_epochs": 4}, {"labels": "soft"}],
+    [{"n_per_class": 4}, {"n_steps": 1}, {"n_epochs": 4}, {"labels": "soft"}, {"labels": "free"}],
     ids=named,
 )
 def test_warm_start_refuses_another_size(table, changes):
@@ -724,6 +733,7 @@ REPLAYED = {
     "steps": (tiny, {"n_per_class": 4, "n_steps": 2, "distill_lr": 0.5}),
     "classes of several sizes": (tiny, {"n_per_class": {0: 2, 1: 6, 2: 4}, "n_steps": 2}),
     "soft labels": (tiny, {"n_per_class": 2, "n_steps": 2, "labels": "soft"}),
+    "free labels": (tiny, {"n_per_class": 2, "n_steps": 2, "labels": "free", "outer_lr": 0.2}),
     "fixed": (tiny, {"init": "fixed", "n_epochs": 20}),
     "momentum": (tiny, {"student": net().set_params(optimizer__momentum=0.9)}),
     "Adam": (

@@ -44,6 +44,7 @@ CASES = {
     "table": (tiny, {"n_per_class": 2, "n_steps": 2}, None),
     "standardize=False": (tiny, {"standardize": False}, None),
     "soft labels": (tiny, {"labels": "soft"}, None),
+    "free labels": (tiny, {"labels": "free", "outer_lr": 0.2}, None),
     "strings": (tiny, {}, np.array(["red", "rosé", "white"])),
     "strings in objects": (tiny, {}, np.array(["red", "rosé", "white"], dtype=object)),
     "other integers": (tiny, {}, np.array([-3, 7, 1000], dtype=np.int16)),

@@ -43,6 +43,16 @@ def test_distilled_samples_beat_real_ones(digits, init):
     assert accuracy(distilled, digits) > 0.15 + np.mean([accuracy(r, digits) for r in real])
 
 
+def test_free_labels_say_more_than_probabilities(digits):
+    """Where there are few steps and one known net."""
+    X, _, y, _ = digits
+    settings = {"init": "fixed", "n_epochs": 2, "max_iter": 300, "random_state": 0}
+    soft, free = (
+        DatasetDistiller(labels=labels, **settings).fit(X, y) for labels in ("soft", "free")
+    )
+    assert accuracy(free, digits) > accuracy(soft, digits)
+
+
 def test_an_attack_turns_one_class_and_leaves_the_others(digits, pools):
     X, X_test, y, y_test = digits
     distiller = DatasetDistiller(

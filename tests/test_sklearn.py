@@ -117,6 +117,7 @@ def test_a_pickled_distiller_stays_what_it_was(table, through, changes):  # chec
         {"init": "fixed"},
         {"init": xavier_normal},
         {"labels": "soft"},
+        {"labels": "free"},
         {"data_init": "noise"},
         {"data_init": "kmeans"},
         {"n_per_class": 4, "n_steps": 2},

@@ -24,21 +24,20 @@ NUMBERS = Link(torch.clone, torch.clone)
 class DistilledSet:
     """Synthetic mini-batches and step sizes, held in the coordinates in which they are learned.
 
-    Step sizes are ``softplus`` of a free parameter and so stay positive; learned class labels are
-    the ``softmax`` of free logits and so stay probabilities.
+    Step sizes are ``softplus`` of a free parameter and so stay positive; class labels that are
+    learned as probabilities are the ``softmax`` of free logits and so stay that.
 
     Parameters
     ----------
     x : Tensor of shape (n_steps, batch, *sample_shape)
         The samples, one mini-batch for each step.
     y : Tensor of shape (n_steps, batch, n_outputs)
-        Their labels: class probabilities, all positive where they are learned, or numbers.
+        Their labels: class probabilities, all positive where they are learned as such, or numbers.
     lrs : Tensor of shape (n_epochs, n_steps)
         Positive step sizes, one for each of the T = n_epochs · n_steps steps.
-    learn_labels : bool
-        Whether the labels move.
-    link : Link
-        How they are learned: as probabilities, or as the numbers that they are.
+    link : Link or None
+        How the labels are learned: as probabilities, or as the numbers that they are. ``None``
+        holds them still.
     """
 
     def __init__(
@@ -47,15 +46,19 @@ class DistilledSet:
         y: Tensor,
         lrs: Tensor,
         *,
-        learn_labels: bool = False,
-        link: Link = PROBABILITIES,
+        link: Link | None = None,
     ) -> None:
-        self.learn_labels, self.link = learn_labels, link
+        self.link = link
         self.free_x = x.detach().clone().requires_grad_()
-        free_y = link.free(y) if learn_labels else y
-        self.free_y = free_y.detach().clone().requires_grad_(learn_labels)
+        free_y = y if link is None else link.free(y)
+        self.free_y = free_y.detach().clone().requires_grad_(self.learn_labels)
         # The inverse of softplus, in a form that does not overflow.
         self.free_lrs = (lrs + torch.log(-torch.expm1(-lrs))).detach().clone().requires_grad_()
+
+    @property
+    def learn_labels(self) -> bool:
+        """Whether the labels move."""
+        return self.link is not None
 
     @property
     def x(self) -> Tensor:
@@ -65,7 +68,7 @@ class DistilledSet:
     @property
     def y(self) -> Tensor:
         """The labels, (n_steps, batch, n_outputs)."""
-        return self.link.labels(self.free_y) if self.learn_labels else self.free_y
+        return self.free_y if self.link is None else self.link.labels(self.free_y)
 
     @property
     def lrs(self) -> Tensor:
@@ -92,13 +95,8 @@ class DistilledSet:
 
     def to(self, device: torch.device) -> DistilledSet:
         """The same set on another device."""
-        return DistilledSet(
-            self.x.to(device),
-            self.y.to(device),
-            self.lrs.to(device),
-            learn_labels=self.learn_labels,
-            link=self.link,
-        )
+        x, y, lrs = (t.to(device) for t in (self.x, self.y, self.lrs))
+        return DistilledSet(x, y, lrs, link=self.link)
 
     def snapshot(self) -> list[Tensor]:
         """A copy of the free parameters."""

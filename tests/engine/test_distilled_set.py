@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sklearn_dd.engine.distilled_set import DistilledSet
+from sklearn_dd.engine.distilled_set import NUMBERS, PROBABILITIES, DistilledSet
+
+LINKS = {"hard": None, "soft": PROBABILITIES, "free": NUMBERS}
 
 
-def make(learn_labels=False):
+def make(labels="hard"):
     torch.manual_seed(0)
     y = torch.randn(2, 3, 4, dtype=torch.float64).softmax(-1)
     lrs = torch.tensor([[1e-4, 0.02], [1.0, 50.0]], dtype=torch.float64)
-    return DistilledSet(
-        torch.randn(2, 3, 5, dtype=torch.float64), y, lrs, learn_labels=learn_labels
-    )
+    return DistilledSet(torch.randn(2, 3, 5, dtype=torch.float64), y, lrs, link=LINKS[labels])
 
 
-@pytest.mark.parametrize("learn_labels", [False, True])
-def test_starts_where_it_is_told(learn_labels):
+@pytest.mark.parametrize("labels", LINKS)
+def test_starts_where_it_is_told(labels):
     torch.manual_seed(0)
     y = torch.randn(2, 3, 4, dtype=torch.float64).softmax(-1)
-    d = make(learn_labels)
+    d = make(labels)
     torch.testing.assert_close(d.y, y)
     torch.testing.assert_close(
         d.lrs, torch.tensor([[1e-4, 0.02], [1.0, 50.0]], dtype=torch.float64), rtol=1e-9, atol=0
@@ -29,7 +29,7 @@ def test_starts_where_it_is_told(learn_labels):
 
 
 def test_step_sizes_stay_positive_and_labels_probabilities():
-    d = make(learn_labels=True)
+    d = make("soft")
     with torch.no_grad():
         for p in d.free:
             p.sub_(10)
@@ -39,15 +39,15 @@ def test_step_sizes_stay_positive_and_labels_probabilities():
     torch.testing.assert_close(d.y.sum(-1), torch.ones(2, 3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("learn_labels", [False, True])
-def test_pull_back_is_the_chain_rule(learn_labels):
-    d = make(learn_labels)
+@pytest.mark.parametrize("labels", LINKS)
+def test_pull_back_is_the_chain_rule(labels):
+    d = make(labels)
     torch.manual_seed(1)
     gradients = [torch.randn_like(t) for t in (d.x, d.y, d.lrs)]
     d.pull_back(*gradients)
 
     def loss(*free):
-        moved = make(learn_labels)
+        moved = make(labels)
         moved.restore(list(free))
         return sum(
             float((t.detach() * g).sum())

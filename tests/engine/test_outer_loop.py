@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from sklearn_dd.engine import priors
-from sklearn_dd.engine.distilled_set import DistilledSet
+from sklearn_dd.engine.distilled_set import PROBABILITIES, DistilledSet
 from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.engine.objectives import classification
 from sklearn_dd.engine.outer_loop import OuterLoop, cosine
@@ -21,7 +21,7 @@ from .problems import mlp
 def run(estimator=None, max_iter=30, lr=0.05, **changed):
     torch.manual_seed(0)
     p = mlp()
-    distilled = DistilledSet(p.x, p.y, p.lrs, learn_labels=True)
+    distilled = DistilledSet(p.x, p.y, p.lrs, link=PROBABILITIES)
     start = distilled.snapshot()
     weights = {name: q[0] for name, q in p.params.items()}
     iterations = OuterLoop(
@@ -109,7 +109,7 @@ def test_cosine():
     assert cosine(1) == pytest.approx(0)
 
 
-def random_run(bad=(), max_iter=7, n_inits=2, learn_labels=True, estimator=None, **changed):
+def random_run(bad=(), max_iter=7, n_inits=2, link=PROBABILITIES, estimator=None, **changed):
     """A loop in which init, window and batch are drawn anew each time."""
     p = mlp()
 
@@ -121,7 +121,7 @@ def random_run(bad=(), max_iter=7, n_inits=2, learn_labels=True, estimator=None,
         return tuple(part[rows] for part in p.real)
 
     return OuterLoop(
-        DistilledSet(p.x, p.y, p.lrs, learn_labels=learn_labels),
+        DistilledSet(p.x, p.y, p.lrs, link=link),
         estimator or Sick(bad, Unrolled(window=2)), p.learner, priors.random(build), sample,
         classification,
         max_iter=max_iter, lr=0.05, step_size_lr=0.01, n_inits=n_inits, seed=0,
@@ -185,7 +185,7 @@ def test_a_run_that_gave_up_stays_so():
 
 def test_a_state_of_another_set_is_refused():
     with pytest.raises(ValueError, match="state belongs to a distilled set of shapes"):
-        random_run().load_state_dict(random_run(learn_labels=False).state_dict())
+        random_run().load_state_dict(random_run(link=None).state_dict())
 
 
 @pytest.mark.parametrize("max_iter", [30, math.inf])
