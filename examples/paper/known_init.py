@@ -20,10 +20,10 @@ from sklearn_dd.modules import AlexCifarNet, LeNet
 def measure(run: Experiment) -> Iterator[Cell]:
     """MNIST, then CIFAR-10, in which an iteration takes ten times as long."""
     shared = {
-        "init": "fixed", "labels": "soft", "data_init": "noise", "distill_lr": 0.1,
-        "step_size_rate": 1.0, "validation_fraction": 0, "outer_lr": run.pick(0.025, 0.0125),
+        "init": "fixed", "labels": "free", "data_init": "noise", "distill_lr": 0.1,
+        "step_size_rate": 1.0, "validation_fraction": 0, "outer_lr": 0.025,
     }  # fmt: skip
-    ten = DatasetDistiller(1, n_epochs=3, student=LeNet, max_iter=run.pick(4000, 40000), **shared)
+    ten = DatasetDistiller(1, n_epochs=5, student=LeNet, max_iter=run.pick(4000, 20000), **shared)
     yield from known(run, "MNIST", "10 images", "93.8", ten)
     hundred = DatasetDistiller(
         10, n_steps=10, n_epochs=1, student=LeNet, max_iter=run.pick(1500, 20000), **shared

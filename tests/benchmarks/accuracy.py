@@ -89,9 +89,9 @@ DATA = {
         mnist, LeNet, range(1), [1, 10], [1, 10],
         [
             {
-                "init": "fixed", "student": LeNet, "labels": "soft", "n_epochs": 5,
-                "distill_lr": 0.1, "data_init": "noise", "step_size_rate": 1.0,
-                "validation_fraction": 0, "max_iter": 3400,
+                "init": "fixed", "student": LeNet, "labels": "free", "n_epochs": 5,
+                "distill_lr": 0.1, "data_init": "noise", "step_size_rate": 1.0, "outer_lr": 0.025,
+                "validation_fraction": 0, "max_iter": 10**6, "max_time": 170,
             },
             {
                 **CLOSED_FORM_FIRST, "n_per_class": 10, "student": LeNet,

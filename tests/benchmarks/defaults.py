@@ -24,12 +24,13 @@ from sklearn.model_selection import train_test_split
 from sklearn_dd import DatasetDistiller
 from sklearn_dd.modules import MLP
 
-SECONDS, SEEDS, MAX_ROWS = 5.0, range(3), 20_000
+SECONDS, SEEDS, MAX_ROWS = 10.0, range(3), 20_000
 
 CHANGES: list[dict[str, Any]] = [
     {},
     *({"method": method} for method in ("auto", "distribution", "gradient")),
-    {"labels": "soft"},
+    *({"labels": labels} for labels in ("soft", "free")),
+    {"labels": "free", "n_epochs": 3},
     *({"data_init": start} for start in ("noise", "kmeans", "mean")),
     *({"distill_lr": lr} for lr in (0.1, 1.0)),
     *({"step_size_rate": rate} for rate in (0.0, 1.0)),
