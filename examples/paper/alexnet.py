@@ -78,23 +78,28 @@ def plain(task: Task, module: torch.nn.Module) -> tuple[torch.Tensor, ...]:
 
 
 def cost(run: Callable[[], object]) -> tuple[float, int]:
-    """Seconds of one call after a first one, and most bytes of tensors that it held at one time."""
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        held = torch.cuda.memory_allocated()
+    """Seconds of one call, and most bytes of tensors that it held at one time."""
+    peak = peak_bytes(run)  # first: a call to warm up is needed anyway
     start = time.monotonic()
     run()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-        return time.monotonic() - start, torch.cuda.max_memory_allocated() - held
-    seconds = time.monotonic() - start
+    return time.monotonic() - start, peak
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Most bytes of tensors that a call holds at one time, above those at its start."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()
+        run()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - held
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
     events = profiler.profiler.kineto_results.events()
     changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
-    return seconds, max(accumulate(nbytes for _, nbytes in sorted(changes)))
+    return max(accumulate(nbytes for _, nbytes in sorted(changes)))
 
 
 if __name__ == "__main__":

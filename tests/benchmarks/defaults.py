@@ -24,7 +24,7 @@ from sklearn.model_selection import train_test_split
 from sklearn_dd import DatasetDistiller
 from sklearn_dd.modules import MLP
 
-SECONDS, SEEDS, MAX_ROWS = 10.0, range(3), 20_000
+SECONDS, SEEDS, MAX_ROWS = 8.0, range(3), 20_000
 
 CHANGES: list[dict[str, Any]] = [
     {},
