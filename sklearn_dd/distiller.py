@@ -75,7 +75,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         ``"hard"``: class labels, which stay. ``"soft"``: class probabilities, which are learned.
         ``"free"``: numbers of either sign, which are learned too and say more, since cross-entropy,
         −Σ y log p, takes any: each sample decides how far it moves each logit.
-    data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
+    data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="kmeans"
         Where the synthetic samples start: standard normal noise, random real samples, cluster
         centres or class means, or an array in the units of X, ordered by step.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
@@ -84,7 +84,7 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         images alike; see ``sklearn_dd.engine.augmentation``.
     distill_lr : float, default=0.3
         Where the learned step sizes start.
-    max_iter : int, default=1000
+    max_iter : int, default=2000
         Outer iterations.
     max_time : float or None, default=None
         Seconds for the outer loop. It ends after so many, or after ``max_iter`` iterations; the
@@ -97,9 +97,9 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         may creep up until training diverges; 0 holds them still.
     batch_size : int, default=256
         Real samples of each outer iteration; all of them, where there are fewer.
-    n_inits : int, default=4
-        Students that are trained in each outer iteration, from weights of their own. One known net
-        needs one only.
+    n_inits : int, default=1
+        Students that are trained in each outer iteration, from weights of their own. More of them
+        take as much longer, for a gradient with less noise; several processes share them out.
     validation_fraction : float, default=0.1
         Share of each class that is held out of X, 2,000 samples at most, and of the nets of a pool,
         where that makes one or more. The iterate that does best on these samples with these nets is
@@ -205,15 +205,15 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         objective: Any = "classification",
         method: Any = "unrolled",
         labels: str = "hard",
-        data_init: Any = "real",
+        data_init: Any = "kmeans",
         augment: Any = None,
         distill_lr: float = 0.3,
-        max_iter: int = 1000,
+        max_iter: int = 2000,
         max_time: float | None = None,
         outer_lr: float = 0.05,
         step_size_rate: float = 0.2,
         batch_size: int = 256,
-        n_inits: int = 4,
+        n_inits: int = 1,
         validation_fraction: float = 0.1,
         n_iter_no_change: int | None = None,
         sample_shape: tuple[int, ...] | None = None,

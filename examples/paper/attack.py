@@ -31,7 +31,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
     )  # fmt: skip
     distiller = DatasetDistiller(
         n_per_class=10, n_epochs=1, student=LeNet, init=train, objective=TargetedAttack(0, 1),
-        labels="free", distill_lr=0.05, n_inits=1, validation_fraction=0.2,
+        labels="free", data_init="real", distill_lr=0.05, n_inits=1, validation_fraction=0.2,
         max_iter=run.pick(2000, 5000),
     )  # fmt: skip
     yield from attack(run, "MNIST 0 → 1", "71.4 ± 29.6", distiller, mnist, held_out)

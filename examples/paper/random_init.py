@@ -24,7 +24,7 @@ from sklearn_dd.modules import AlexCifarNet, LeNet
 def on_mnist(run: Experiment) -> tuple[DatasetDistiller, float]:
     """Distil MNIST; seconds that it took."""
     distiller = DatasetDistiller(
-        10, n_epochs=30, labels="soft", n_inits=1, validation_fraction=0,
+        10, n_epochs=30, labels="soft", data_init="real", n_inits=1, validation_fraction=0,
         # Half of the time for ridge regressions, half for windows of a training with Adam.
         method=[Ridge(), Unrolled(window=10, micro_batch=128)], init=pytorch_default,
         student=NeuralNetClassifier(LeNet, optimizer=torch.optim.Adam), distill_lr=0.01,

@@ -72,8 +72,8 @@ class Data(NamedTuple):
 # Half of the time for ridge regressions, half for windows of a training with 100 steps of Adam.
 CLOSED_FORM_FIRST = {
     "method": [Ridge(), Unrolled(window=10, micro_batch=128)], "n_epochs": 100,
-    "distill_lr": 0.003, "optimizer": torch.optim.Adam, "labels": "soft", "n_inits": 1,
-    "validation_fraction": 0, "max_iter": 10**6,
+    "distill_lr": 0.003, "optimizer": torch.optim.Adam, "labels": "soft", "data_init": "real",
+    "n_inits": 1, "validation_fraction": 0, "max_iter": 10**6,
 }  # fmt: skip
 
 SIZES = [{"n_per_class": 1}, {"n_per_class": 5}]
