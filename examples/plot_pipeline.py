@@ -12,7 +12,7 @@ data are cut into, and how often a student goes through them.
 # The pipeline
 # ------------
 # Principal components first: the distiller then works with 20 numbers for each digit instead of 64
-# pixels. Few iterations and few initialisations are enough to compare schedules with.
+# pixels. Few iterations are enough to compare schedules with.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import _fit_context
-from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -25,6 +24,7 @@ from .engine.inner_loop import schedule
 from .engine.priors import distinct, draw
 from .engine.seeds import Stream
 from .evaluation import train_and_score
+from .start import cluster_centers
 from .student import learner
 from .validation import samples_per_step, training_set
 
@@ -294,8 +294,7 @@ class KMeansCenters(Baseline):
     """
 
     def _pick(self, z: Array, wanted: int, rng: np.random.Generator) -> Array:
-        kmeans = KMeans(wanted, n_init=1, random_state=int(rng.integers(2**31)))
-        return kmeans.fit(z).cluster_centers_
+        return cluster_centers(z, wanted, rng)
 
 
 class KCenters(Baseline):

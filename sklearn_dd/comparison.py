@@ -238,7 +238,7 @@ def all_baselines(
     >>> [type(baseline).__name__ for baseline in baselines]
     ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
     """
-    own = {"max_iter", "random_state", "verbose"}
+    own = {"max_iter", "n_inits", "random_state", "verbose"}
     names = set(RandomSamples().get_params(deep=False)) - own
     shared = {k: v for k, v in distiller.get_params(deep=False).items() if k in names}
     if distiller.recipe_.weights is not None:

@@ -161,7 +161,7 @@ class DistilledImagesDisplay(_Display):
             Distilled data, and then `y`, `lrs` and `n_steps` are its own; or the samples, ordered
             by step.
         y : array-like of shape (n,) or (n, n_classes), default=None
-            Class labels; of class probabilities the largest decides the column.
+            Class labels; of learned labels the largest number decides the column.
         lrs : array-like of shape (n_epochs, n_steps) or None, default=None
             Step sizes, which tell the number of steps.
         n_steps : int, default=1

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from .data import RealData, Standardize, resolve_device, student_shape
 from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
-from .engine.priors import Weights
+from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
 from .files import NET, PathLike
 from .student import Network, choose_network, learner, weight_prior
@@ -157,7 +157,10 @@ def train_pool(
     jobs = (
         delayed(_train)(
             network,
-            [prior(generator(seed, Stream.INIT, i)) for i in share],
+            [
+                {name: p[0] for name, p in draw(prior, [i], seed, Stream.INIT).items()}
+                for i in share
+            ],
             real, n_epochs, lr, augment, seed,
         )
         for share in missing

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from .data import Array, Standardize, as_tensor
@@ -49,7 +50,7 @@ def starting_samples(
         wanted = n_steps * count
         members = rng.permutation(rows[y[rows] == c])[: max(wanted, looked_at)]
         z = standardize(as_tensor(X[members])).numpy()
-        z = _enough(z, wanted, rng)
+        z = _enough(_distinct(z, wanted), wanted, rng)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
     return torch.from_numpy(np.concatenate(by_class, axis=1))
 
@@ -138,7 +139,13 @@ def continued_set(
 
 def _kind(recipe: Recipe) -> tuple[list[Any], Any]:
     """Classes, and how their labels are learned."""
-    return recipe.targets.names, recipe.description["parameters"].get("labels")
+    return recipe.targets.names, recipe.description.get("parameters", {}).get("labels")
+
+
+def _distinct(z: Array, wanted: int) -> Array:
+    """``z`` as it is or, where fewer of its samples are distinct than are wanted, those."""
+    distinct = list({hash(row.tobytes()): row for row in z}.values())
+    return z if len(distinct) >= wanted else np.stack(distinct)
 
 
 def _enough(z: Array, wanted: int, rng: np.random.Generator) -> Array:
@@ -155,9 +162,15 @@ def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Ar
         return z[:wanted]
     if data_init == "mean":
         return np.stack([share.mean(0) for share in np.array_split(z, wanted)])
-    kmeans = KMeans(wanted, n_init=1, random_state=int(rng.integers(2**31)))
-    centers = kmeans.fit(z.reshape(len(z), -1)).cluster_centers_
-    return centers.astype(np.float32).reshape(wanted, *z.shape[1:])
+    return cluster_centers(z.reshape(len(z), -1), wanted, rng).reshape(wanted, *z.shape[1:])
+
+
+def cluster_centers(z: Array, n: int, rng: np.random.Generator) -> Array:
+    """Centres (n, n_features) of k-means clusters of ``z``."""
+    kmeans = KMeans(n, n_init=1, random_state=int(rng.integers(2**31)))
+    # Several threads add their sums in the order in which they come, so to other bits each time.
+    with threadpool_limits(1, user_api="openmp"):
+        return kmeans.fit(z).cluster_centers_.astype(np.float32)
 
 
 def _given(data_init: Any, standardize: Standardize, n_steps: int, batch: int) -> Tensor:

@@ -413,7 +413,7 @@ def replay_student(
     standardize: Standardize,
     weights: Weights,
     X: Array,  # (n, *input_shape)
-    y: Array,  # (n,) class indices, (n, n_classes) probabilities or (n, 1) standardised numbers
+    y: Array,  # (n,) class indices, (n, n_classes) learned labels or (n, 1) standardised numbers
     lrs: Array,  # (n_epochs, n_steps)
     device: torch.device,
     **options: Any,

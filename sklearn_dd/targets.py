@@ -18,7 +18,7 @@ from .evaluation import accuracies, r2_scores
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Class labels, which students see as probabilities, or as numbers where these are learned.
+    """Class labels, which students see as probabilities; learned labels may be any numbers.
 
     Parameters
     ----------
@@ -43,17 +43,17 @@ class Classes:
         return self.values.tolist()
 
     def encode(self, y: Array) -> Tensor:
-        """Labels (n,) as probabilities (n, n_classes); what is learned as it is."""
+        """Class labels (n,) as probabilities (n, n_classes); learned labels as they are."""
         if y.ndim == 1:
             y = np.eye(len(self.values))[self.indices(y)]
         return torch.as_tensor(y, dtype=torch.float32)
 
     def decode(self, y: Tensor, learned: bool = True) -> Array:
-        """What is learned (n, n_classes) as it is, probabilities that are not as labels (n,)."""
+        """Learned labels (n, n_classes) as they are; fixed ones as class labels (n,)."""
         return y.numpy() if learned else self.values[y.argmax(-1).numpy()]
 
     def indices(self, y: Array) -> Array:
-        """Labels (n,) as indices; what is learned as it is."""
+        """Class labels (n,) as indices; learned labels as they are."""
         return y if y.ndim == 2 else np.searchsorted(self.values, y)
 
     def facts(self) -> dict[str, Any]:

@@ -388,6 +388,15 @@ def test_real_samples_are_the_start(table):
     assert_array_equal(y[nearest], y_syn)
 
 
+@pytest.mark.parametrize("data_init", ["real", "mean", "kmeans"])
+def test_repeated_rows_do_not_start_at_one_point(table, data_init):
+    """Samples that are equal, labels too, would stay so, for they have equal gradients."""
+    X, y = table
+    X = np.repeat(X[::30], 30, axis=0)[: len(y)]  # two distinct rows a class, or three
+    X_syn = tiny(data_init=data_init, n_per_class=4, **FROZEN).fit_transform(X, y).X
+    assert len(np.unique(X_syn, axis=0)) == 12
+
+
 @pytest.mark.parametrize("data_init", ["mean", "kmeans"])
 def test_one_sample_starts_at_the_mean_of_its_class(table, data_init):
     X, y = table
@@ -599,6 +608,13 @@ def test_warm_start_refuses_another_size(table, changes):
     distiller = tiny(warm_start=True, n_per_class=2, n_steps=2).fit(X, y)
     with pytest.raises(ValueError, match=r"warm_start=True continues.*Set warm_start=False"):
         distiller.set_params(**changes).fit(X, y)
+
+
+@pytest.mark.parametrize(("before", "now"), [("soft", "free"), ("free", "soft")])
+def test_warm_start_refuses_labels_learned_otherwise(table, before, now):
+    distiller = tiny(warm_start=True, labels=before).fit(*table)
+    with pytest.raises(ValueError, match=f"must stay .*'{before}'.* but this fit has .*'{now}'"):
+        distiller.set_params(labels=now).fit(*table)
 
 
 def test_warm_start_refuses_other_classes(table):

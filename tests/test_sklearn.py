@@ -119,7 +119,7 @@ def test_a_pickled_distiller_stays_what_it_was(table, through, changes):  # chec
         {"labels": "soft"},
         {"labels": "free"},
         {"data_init": "noise"},
-        {"data_init": "kmeans"},
+        {"data_init": "real"},
         {"n_per_class": 4, "n_steps": 2},
         {"student": None},
     ],

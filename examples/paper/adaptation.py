@@ -1,6 +1,7 @@
 """Adaptation: distilled data that tune nets, trained on one data set, for another one.
 
-The paper, section 4.3 and table 3: 100 images; nets that are unknown, or the one that is known. The
+The paper, section 4.3 and table 3: 100 images; nets that are unknown, or the one that is known. Its
+labels are fixed and its nets take steps of SGD; ours are learned, and ours take steps of Adam. The
 real images of the target set are 7,291 or 60,000. USPS is here the original set of 16 x 16 pixels,
 resized to 28 x 28; SVHN, in grey, is used where it is given.
 
@@ -89,7 +90,7 @@ def adapt(run: Experiment, source: str, target: str, paper: Paper) -> Iterator[C
     ]
     yield cell(f"{name}: unknown nets, random real images", paper.random, np.concatenate(scores))
 
-    # What all images of the target set would give: a bound for the rows above.
+    # For comparison: what all images of the target set give.
     tuned = train_pool(
         LeNet, here.X, here.y, 5, init=train, n_epochs=8, lr=1e-3, random_state=run.seed
     )

@@ -1,7 +1,8 @@
 """The attack: one gradient step on distilled data makes trained nets fail on one class.
 
 The nets are unknown: the data are distilled for some, and tried on others. The paper, section 4.4:
-100 images, one step; of the zeros, how many a net then calls one, and of the planes, car.
+100 images, one step; of the zeros, how many a net then calls one, and of the planes, car. Its
+labels are fixed, ours are learned.
 
     python examples/paper/attack.py [--quick] [--seed 0]
 """

@@ -16,9 +16,9 @@ class DistributionMatching:
     """The distance Σ_c ‖φ̄_c − φ̃_c‖² between class means of real and of distilled features.
 
     The features are what nets from the prior give to their last linear layer, mostly with random
-    weights. The class of a distilled sample is its most probable one; a class that is absent from
-    either side is skipped. The outer objective has no say. Labels and step sizes get no gradient:
-    `Unrolled` learns step sizes afterwards (DM; Zhao and Bilen 2023, arXiv:2110.04181).
+    weights. The class of a distilled sample is that of its largest label; a class that is absent
+    from either side is skipped. The outer objective has no say. Labels and step sizes get no
+    gradient: `Unrolled` learns step sizes afterwards (DM; Zhao and Bilen 2023, arXiv:2110.04181).
     """
 
     def __call__(self, task: Task) -> Hypergradient:

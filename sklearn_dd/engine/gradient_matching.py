@@ -20,7 +20,7 @@ class GradientMatching:
 
     Class by class and weight by weight, it is Σ 1 − cos(∇L, ∇ℓ) over the rows that lead to one
     output each, with the outer objective L on real samples and the inner loss ℓ on distilled ones.
-    The class of a distilled sample is its most probable one; a class that is absent from either
+    The class of a distilled sample is that of its largest label; a class that is absent from either
     side is skipped. Step sizes get no gradient: `Unrolled` learns them afterwards.
 
     The gradients are to agree all along a training. Where the paper trains one net as the outer

@@ -74,7 +74,7 @@ def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
 
 def cross_entropy(
     logits: Tensor,  # ([n_inits,] batch, n_classes)
-    y: Tensor,  # (batch, n_classes), class probabilities
+    y: Tensor,  # (batch, n_classes), class probabilities or any numbers
 ) -> Tensor:
     """Cross-entropy, mean over the batch, summed over stacked nets."""
     return (y * F.log_softmax(logits, dim=-1)).sum() * (-1 / logits.shape[-2])

@@ -85,8 +85,8 @@ def table(scores: dict[str, dict[str, list[float]]]) -> str:
     names = [name for name in DATA if name in scores]
     head = (
         f"MLP, 1 sample of each class, {SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, one thread of a {MACHINE}. Mean ± deviation over seeds. Changed is what\n"
-        f"differs from ``{BASE}``.\n\n"
+        f"{SEEDS[-1]}, one thread of a {MACHINE}. Mean ± deviation over seeds. *Nothing* stands\n"
+        f"for the defaults, but with ``{BASE}``; other rows change what they name.\n\n"
     )
     rows = [["changed", *names, "mean"]]
     for label in dict.fromkeys(label for by_label in scores.values() for label in by_label):
