@@ -16,7 +16,7 @@ from .distilled import DistilledData, Recipe
 from .engine.distilled_set import DistilledSet, Link
 
 _MAX_ROWS = 2000  # real samples of a class that means and clusters are taken of,
-_MAX_VALUES = 1 << 22  # and no more numbers than these
+_MAX_VALUES = 1 << 21  # and no more numbers than these
 _JITTER = 0.1  # in standard deviations; tells repeated samples apart
 _SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mass spread out
 

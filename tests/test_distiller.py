@@ -164,7 +164,7 @@ def test_data_frames(table, library):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
 def test_a_memory_map_is_never_copied_to_float_as_a_whole(tmp_path, dtype):
-    shape = (4000, 32, 32, 3)
+    shape = (6000, 32, 32, 3)
     X = np.memmap(tmp_path / "images", dtype, "w+", shape=shape)
     X[:] = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
     X.flush()
