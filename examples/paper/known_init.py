@@ -1,9 +1,9 @@
 """One known net: ten images of MNIST, a hundred of MNIST and of CIFAR-10.
 
 The paper, section 4.1 and figure 2a. Its labels are fixed, ours are learned; its ten images are
-trained on for three epochs, ours for five; its hundred for three, ours for one. Where CIFAR-10 comes
-from the folder of real sets, its test images are the JPEG copies that lie there. On a CPU its fit
-ends long before it has converged.
+trained on for three epochs, ours for five; its hundred for three, ours for one. Where CIFAR-10
+comes from the folder of real sets, its test images are the JPEG copies that lie there. On a CPU its
+fit ends long before it has converged.
 
     python examples/paper/known_init.py [--quick] [--seed 0]
 """
