@@ -64,7 +64,7 @@ def adapt(run: Experiment, source: str, target: str, paper: Paper) -> Iterator[C
     schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
         **schedule, init=train, labels="free", data_init="real", distill_lr=0.003, n_inits=1,
-        validation_fraction=0, max_iter=run.pick(1200, 5000),
+        validation_fraction=0, max_iter=run.pick(600, 5000),
     )  # fmt: skip
     seconds = run.fit(f"adapt-{source}-unknown", distiller, here.X, here.y)
     steps = distiller.evaluate(here.X_test, here.y_test, init=held_out, n_inits=len(held_out))
