@@ -32,6 +32,7 @@ from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
 from .files import PathLike
+from .memory import kept_memory
 from .methods import AUGMENTATIONS, phases
 from .run import Run, Saved
 from .start import continued_set, new_set
@@ -415,7 +416,8 @@ class BaseDistiller(
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
         steps = schedule(x, y_syn, lrs)
         pupil = recipe.learner(network, device)
-        return evaluate(pupil, nets, steps, real, each_step, recipe.targets.score)
+        with kept_memory():
+            return evaluate(pupil, nets, steps, real, each_step, recipe.targets.score)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -429,7 +431,7 @@ _COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the colum
 def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
     """Go through a run to its end, to no more progress, or to Ctrl-C."""
     try:
-        with progress as report:
+        with kept_memory(), progress as report:
             for iteration, score in run:
                 report(iteration, score)
                 if monitor.stale:

@@ -23,6 +23,7 @@ from .engine.optimizers import as_leaves
 from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
 from .files import NET, PathLike
+from .memory import kept_memory
 from .student import Network, choose_network, learner, weight_prior
 from .validation import training_set
 
@@ -184,6 +185,7 @@ def _name(of: Any) -> str:
     return getattr(of, "__name__", type(of).__name__)
 
 
+@kept_memory()
 def _train(
     network: Network,
     nets: list[Weights],

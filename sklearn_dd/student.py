@@ -26,6 +26,7 @@ from .data import Array, Standardize
 from .engine import priors
 from .engine.inner_loop import Learner, pure, pure_features
 from .engine.optimizers import SGD, Adam, Momentum, Optimizer
+from .engine.pooling import with_fast_pooling
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
 from .files import load_pool
@@ -197,6 +198,7 @@ def learner(network: Network, device: torch.device) -> Learner:
     widths = [layer.out_channels for layer in module.modules() if isinstance(layer, _ConvNd)]
     if device.type == "cpu" and widths:
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
+        alone = replace(alone, apply=with_fast_pooling(alone.apply))
         return replace(alone, surroundings=_plain_convolutions) if max(widths) <= _NARROW else alone
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:

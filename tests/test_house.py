@@ -21,7 +21,7 @@ STANDARD = {
     "typing",
 }
 FLOORS = [
-    {"modules", "files"},
+    {"modules", "files", "memory"},
     {"data"},
     {"student", "validation", "methods"},
     {"evaluation", "callbacks"},

@@ -1,0 +1,145 @@
+"""2 × 2 pooling on a CPU in whole rows, where torch's own kernels take a branch at each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from .inner_loop import Apply
+from .optimizers import Params
+
+Size = int | list[int] | tuple[int, ...]
+
+_aten: Any = torch.ops.aten
+
+
+def with_fast_pooling(apply: Apply) -> Apply:
+    """``apply``, whose 2 × 2 pooling goes through the kernels of this file."""
+
+    def fast(params: Params, x: Tensor) -> Tensor:
+        with _Diverted():
+            return apply(params, x)
+
+    return fast
+
+
+class _Diverted(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return _KERNELS.get(func, func)(*args, **(kwargs or {}))
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """As `torch.nn.functional.max_pool2d`."""
+    # A batch of a few small images is through torch's kernel before the passes here have begun.
+    many = input.numel() >= 1 << 16
+    if many and _in_tiles(input, kernel_size, stride, padding, dilation) and not return_indices:
+        return _Max.apply(input)
+    # Its overloads are too many for a type checker.
+    theirs: Any = F.max_pool2d
+    return theirs(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """As `torch.nn.functional.avg_pool2d`."""
+    many = input.numel() >= 1 << 12
+    if many and _in_tiles(input, kernel_size, stride, padding) and divisor_override is None:
+        return _Mean.apply(input)
+    return F.avg_pool2d(
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+_KERNELS: dict[Any, Callable[..., Any]] = {
+    F.max_pool2d: max_pool2d,
+    torch.max_pool2d: max_pool2d,
+    F.avg_pool2d: avg_pool2d,
+}
+
+
+def _in_tiles(
+    x: Tensor, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
+) -> bool:
+    """Whether 2 × 2 windows cover the image side by side."""
+    windows = (kernel_size, 2), (stride or kernel_size, 2), (padding, 0), (dilation, 1)
+    even = x.shape[-1] % 2 == x.shape[-2] % 2 == 0
+    return even and all(size in (n, (n, n), [n, n]) for size, n in windows)
+
+
+class _Max(Function):
+    """Of each tile, the first pixel that is the largest."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        left, right = x[..., 0::2], x[..., 1::2]
+        rows = torch.maximum(left, right)
+        upper, lower = rows[..., 0::2, :], rows[..., 1::2, :]
+        # Steps of 0 and 1, with which one can count, take less time than a choice at each pixel.
+        is_right, is_lower = (right > left).double(), (lower > upper).double()
+        height, width = x.shape[-2:]
+        column = torch.lerp(is_right[..., 0::2, :], is_right[..., 1::2, :], is_lower)
+        corner = torch.arange(0.0, width, 2) + torch.arange(0.0, height, 2)[:, None] * width
+        index = column.add_(is_lower, alpha=width).add_(corner).long()
+        ctx.save_for_backward(x, index)
+        return torch.maximum(upper, lower)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, index = ctx.saved_tensors
+        return _aten.max_pool2d_with_indices_backward(
+            gradient, x, [2, 2], [2, 2], [0, 0], [1, 1], False, index
+        )
+
+
+class _Mean(Function):
+    """The mean of each tile."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = x[..., 0::2, :] + x[..., 1::2, :]
+        return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Spread.apply(gradient)
+
+
+class _Spread(Function):
+    """A quarter of each value for each pixel of its tile: the transpose of `_Mean`."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor) -> Tensor:
+        *front, height, width = y.shape
+        quarter = y * 0.25
+        rows = y.new_empty(*front, height, 2 * width)
+        rows[..., 0::2] = rows[..., 1::2] = quarter
+        x = y.new_empty(*front, 2 * height, 2 * width)
+        x[..., 0::2, :] = x[..., 1::2, :] = rows
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Mean.apply(gradient)

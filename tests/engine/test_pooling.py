@@ -1,0 +1,133 @@
+"""Pooling by whole rows is torch's: values, gradients, their gradients, and every option."""
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional as F
+
+from sklearn_dd.engine import pooling
+from sklearn_dd.engine.inner_loop import pure
+from sklearn_dd.engine.pooling import with_fast_pooling
+
+OURS = {F.max_pool2d: pooling.max_pool2d, F.avg_pool2d: pooling.avg_pool2d}
+KERNELS = {F.max_pool2d: pooling._Max, F.avg_pool2d: pooling._Mean}
+pytestmark = pytest.mark.parametrize("torchs", OURS, ids=["max", "avg"])
+
+
+def images(*shape, levels=None):
+    torch.manual_seed(0)
+    if levels is None:
+        return torch.randn(shape, dtype=torch.float64)
+    return torch.randint(levels, shape).double()
+
+
+@pytest.fixture
+def called(monkeypatch, torchs):
+    """The calls that went through a kernel of ours."""
+    calls = []
+    kernel = KERNELS[torchs]
+    apply = kernel.apply
+    monkeypatch.setattr(kernel, "apply", lambda x: calls.append(x) or apply(x))
+    return calls
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        images(20, 6, 28, 28),
+        images(20, 6, 28, 28, levels=2),  # many pixels of a tile are equal
+        images(90, 3, 6, 46).float(),
+        images(8, 4, 64, 64).to(memory_format=torch.channels_last),
+        images(64, 64, 64),
+        -images(20, 6, 28, 28).abs(),
+    ],
+    ids=["images", "ties", "oblong", "channels last", "no batch", "negative"],
+)
+def test_values_and_gradients(torchs, called, x):
+    v = torch.randn_like(torchs(x, 2))
+    results = []
+    for pool in (torchs, OURS[torchs]):
+        leaf, weight = x.clone().requires_grad_(), v.clone().requires_grad_()
+        y = pool(leaf, 2)
+        (gradient,) = torch.autograd.grad(y, leaf, weight, create_graph=True)
+        (second,) = torch.autograd.grad(gradient, weight, torch.cos(x))
+        results.append((y, gradient, second))
+    assert len(called) >= 1
+    for theirs, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_gradcheck(torchs):
+    x = images(2, 3, 4, 6).requires_grad_()
+    kernel = KERNELS[torchs]
+    assert gradcheck(kernel.apply, x)
+    assert gradgradcheck(kernel.apply, x)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "stride": 2, "padding": 1},
+        {"kernel_size": 2, "stride": 1},
+        {"kernel_size": (2, 1)},
+        {"kernel_size": 2, "padding": 1},
+        {"kernel_size": 4},
+    ],
+    ids=str,
+)
+def test_other_windows_are_torchs(torchs, called, options):
+    x = images(20, 6, 28, 28)
+    assert torch.equal(OURS[torchs](x, **options), torchs(x, **options))
+    assert not called
+
+
+def test_odd_sizes_are_torchs(torchs, called):
+    x = images(20, 6, 29, 27)
+    for ceil_mode in (False, True):
+        ours = OURS[torchs](x, 2, ceil_mode=ceil_mode)
+        assert torch.equal(ours, torchs(x, 2, ceil_mode=ceil_mode))
+    assert not called
+
+
+def test_what_one_kernel_alone_takes(torchs, called):
+    x = images(20, 6, 28, 28)
+    if torchs is F.max_pool2d:
+        y, index = pooling.max_pool2d(x, 2, return_indices=True)
+        assert torch.equal(index, F.max_pool2d(x, 2, return_indices=True)[1])
+        assert torch.equal(pooling.max_pool2d(x, 2, dilation=3), F.max_pool2d(x, 2, dilation=3))
+    else:
+        y = pooling.avg_pool2d(x, 2, divisor_override=3)
+        assert torch.equal(y, F.avg_pool2d(x, 2, divisor_override=3))
+    assert not called
+
+
+def test_not_a_number_stays_one(torchs):
+    x = images(20, 6, 28, 28)
+    x[3, 2, 5, 5] = torch.nan
+    assert torch.equal(OURS[torchs](x, 2).isnan(), torchs(x, 2).isnan())
+
+
+class Functional(nn.Module):
+    """Pools in its forward, as much code does."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(1, 6, 3, padding=1, dtype=torch.float64), pool
+
+    def forward(self, x):
+        return self.pool(self.conv(x).relu(), 2)
+
+
+def test_networks_are_diverted(torchs, called):
+    layer = {F.max_pool2d: nn.MaxPool2d, F.avg_pool2d: nn.AvgPool2d}[torchs]
+    functional = Functional(torchs)
+    layered = Functional(lambda x, _: layer(2)(x))
+    layered.load_state_dict(functional.state_dict())
+    x = images(20, 1, 28, 28)
+    for module in (functional, layered):
+        apply = pure(module)
+        params = dict(module.named_parameters())
+        before = len(called)
+        torch.testing.assert_close(with_fast_pooling(apply)(params, x), apply(params, x))
+        assert len(called) == before + 1
