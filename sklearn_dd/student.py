@@ -198,7 +198,11 @@ def learner(network: Network, device: torch.device) -> Learner:
     widths = [layer.out_channels for layer in module.modules() if isinstance(layer, _ConvNd)]
     if device.type == "cpu" and widths:
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
-        alone = replace(alone, apply=with_fast_pooling(alone.apply))
+        alone = replace(
+            alone,
+            apply=with_fast_pooling(alone.apply),
+            features=alone.features and with_fast_pooling(alone.features),
+        )
         return replace(alone, surroundings=_plain_convolutions) if max(widths) <= _NARROW else alone
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
