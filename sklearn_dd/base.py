@@ -416,8 +416,7 @@ class BaseDistiller(
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
         steps = schedule(x, y_syn, lrs)
         pupil = recipe.learner(network, device)
-        with kept_memory():
-            return evaluate(pupil, nets, steps, real, each_step, recipe.targets.score)
+        return evaluate(pupil, nets, steps, real, each_step, recipe.targets.score)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -12,6 +12,7 @@ from .data import Array, RealData
 from .engine.inner_loop import Learner, train, unroll
 from .engine.objectives import Objective, mean_over_nets
 from .engine.optimizers import Params, Step
+from .memory import kept_memory
 
 
 class Evaluation(NamedTuple):
@@ -59,6 +60,7 @@ def r2_scores(learner: Learner, params: Params, real: RealData) -> Tensor:
     return 1 - torch.as_tensor(residual).reshape(-1) / (total if total > 0 else 1)
 
 
+@kept_memory()
 def train_and_score(
     learner: Learner,
     params: Params,
@@ -91,6 +93,7 @@ def train_and_judge(
     return total / len(groups) / len(real)
 
 
+@kept_memory()
 def evaluate(
     learner: Learner,
     params: Params,

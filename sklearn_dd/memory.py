@@ -16,30 +16,40 @@ _lock = threading.Lock()
 _users = 0
 
 
+def _begin() -> None:
+    """In a child that was forked, no fit is running and nobody holds the lock."""
+    global _lock, _users
+    _lock, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin)
+
+
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep what tensors on the CPU free, up to 1 GiB, for the tensors that follow.
+    """Keep blocks of up to 1 GiB that tensors on the CPU free, for the tensors that follow.
 
     glibc gives a block of some MB back to the system as soon as it is freed. A tensor of the next
     step then meets new pages, which the system has to clear first: for a small network's gradients
-    that can take longer than the arithmetic. Where there is no glibc, or the environment already
-    sets how it allocates, nothing is changed. At the end all that was kept is given back.
+    that can take longer than the arithmetic. At the end all that was kept is given back. Where
+    there is no glibc, or the environment already says how it allocates, nothing changes, nor does
+    it in other threads than the main one, whose memory glibc keeps elsewhere.
     """
     global _users
-    libc = _glibc()
     with _lock:
         _users += 1
-        if libc and _users == 1:
-            _set_thresholds(libc, _KEPT, _KEPT)
+        if _LIBC and _users == 1:
+            _set_thresholds(_LIBC, _KEPT, _KEPT)
     try:
         yield
     finally:
         with _lock:
             _users -= 1
-            if libc and _users == 0:
+            if _LIBC and _users == 0:
                 # Where glibc arrives by itself once a program has freed a block of 32 MiB.
-                _set_thresholds(libc, 32 << 20, 64 << 20)
-                libc.malloc_trim(0)
+                _set_thresholds(_LIBC, 32 << 20, 64 << 20)
+                _LIBC.malloc_trim(0)
 
 
 def _glibc() -> Any:
@@ -54,3 +64,6 @@ def _set_thresholds(libc: Any, mmap: int, trim: int) -> None:
     if not libc.mallopt(_MMAP_THRESHOLD, mmap):
         libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
     libc.mallopt(_TRIM_THRESHOLD, trim)
+
+
+_LIBC = _glibc()  # it reads the environment once, as the process begins

@@ -33,7 +33,9 @@ class _Diverted(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return _KERNELS.get(func, func)(*args, **(kwargs or {}))
+        # torch.func wants rules of its own for a Function; it is rarely used on a CPU's images.
+        plain = torch._C._are_functorch_transforms_active()
+        return (func if plain else _KERNELS.get(func, func))(*args, **(kwargs or {}))
 
 
 def max_pool2d(
@@ -84,9 +86,13 @@ def _in_tiles(
     x: Tensor, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
 ) -> bool:
     """Whether 2 × 2 windows cover the image side by side."""
-    windows = (kernel_size, 2), (stride or kernel_size, 2), (padding, 0), (dilation, 1)
-    even = x.shape[-1] % 2 == x.shape[-2] % 2 == 0
-    return even and all(size in (n, (n, n), [n, n]) for size, n in windows)
+    if stride is None or stride in ((), []):
+        stride = kernel_size
+    windows = (kernel_size, 2), (stride, 2), (padding, 0), (dilation, 1)
+    tiles = all(size in (n, (n, n), [n, n]) for size, n in windows)
+    even = x.ndim in (3, 4) and x.shape[-1] % 2 == x.shape[-2] % 2 == 0
+    # Sums of four in half precision overflow, and torch reads other layouts faster itself.
+    return tiles and even and x.dtype in (torch.float32, torch.float64) and x.is_contiguous()
 
 
 class _Max(Function):
@@ -97,14 +103,17 @@ class _Max(Function):
         left, right = x[..., 0::2], x[..., 1::2]
         rows = torch.maximum(left, right)
         upper, lower = rows[..., 0::2, :], rows[..., 1::2, :]
+        largest = torch.maximum(upper, lower)
+        if not ctx.needs_input_grad[0]:
+            return largest
         # Steps of 0 and 1, with which one can count, take less time than a choice at each pixel.
         is_right, is_lower = (right > left).double(), (lower > upper).double()
         height, width = x.shape[-2:]
         column = torch.lerp(is_right[..., 0::2, :], is_right[..., 1::2, :], is_lower)
-        corner = torch.arange(0.0, width, 2) + torch.arange(0.0, height, 2)[:, None] * width
+        corner = torch.arange(0, width, 2) + torch.arange(0, height, 2)[:, None] * width
         index = column.add_(is_lower, alpha=width).add_(corner).long()
         ctx.save_for_backward(x, index)
-        return torch.maximum(upper, lower)
+        return largest
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

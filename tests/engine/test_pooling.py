@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from sklearn_dd.engine import pooling
 from sklearn_dd.engine.inner_loop import pure
 from sklearn_dd.engine.pooling import with_fast_pooling
+from sklearn_dd.modules import ConvNet, LeNet
+from sklearn_dd.student import Network, learner
 
 OURS = {F.max_pool2d: pooling.max_pool2d, F.avg_pool2d: pooling.avg_pool2d}
 KERNELS = {F.max_pool2d: pooling._Max, F.avg_pool2d: pooling._Mean}
@@ -38,11 +40,10 @@ def called(monkeypatch, torchs):
         images(20, 6, 28, 28),
         images(20, 6, 28, 28, levels=2),  # many pixels of a tile are equal
         images(90, 3, 6, 46).float(),
-        images(8, 4, 64, 64).to(memory_format=torch.channels_last),
         images(64, 64, 64),
         -images(20, 6, 28, 28).abs(),
     ],
-    ids=["images", "ties", "oblong", "channels last", "no batch", "negative"],
+    ids=["images", "ties", "oblong", "no batch", "negative"],
 )
 def test_values_and_gradients(torchs, called, x):
     v = torch.randn_like(torchs(x, 2))
@@ -102,6 +103,24 @@ def test_what_one_kernel_alone_takes(torchs, called):
     assert not called
 
 
+def test_other_tensors_are_torchs(torchs, called):
+    x = images(20, 6, 28, 28)
+    for other in (
+        x.to(memory_format=torch.channels_last),
+        (30000 + x).half(),
+        x[:1, :1, :6, :6],
+    ):
+        assert torch.equal(OURS[torchs](other, 2), torchs(other, 2))
+    assert not called
+
+
+@torch.no_grad()
+def test_without_a_gradient(torchs, called):
+    x = images(20, 6, 28, 28)
+    torch.testing.assert_close(OURS[torchs](x, 2), torchs(x, 2))
+    assert called
+
+
 def test_not_a_number_stays_one(torchs):
     x = images(20, 6, 28, 28)
     x[3, 2, 5, 5] = torch.nan
@@ -125,9 +144,30 @@ def test_networks_are_diverted(torchs, called):
     layered = Functional(lambda x, _: layer(2)(x))
     layered.load_state_dict(functional.state_dict())
     x = images(20, 1, 28, 28)
-    for module in (functional, layered):
+    builtin = Functional(torch.max_pool2d if torchs is F.max_pool2d else torchs)
+    builtin.load_state_dict(functional.state_dict())
+    for module in (functional, layered, builtin):
         apply = pure(module)
         params = dict(module.named_parameters())
         before = len(called)
         torch.testing.assert_close(with_fast_pooling(apply)(params, x), apply(params, x))
         assert len(called) == before + 1
+
+
+def test_several_nets_at_once(torchs, called):
+    """torch.func, which stacks them, goes through torch's kernels."""
+    apply = pure(Functional(torchs))
+    params = {name: torch.stack([p, -p]) for name, p in Functional(torchs).named_parameters()}
+    x = images(20, 1, 28, 28)
+    torch.testing.assert_close(with_fast_pooling(apply)(params, x), apply(params, x))
+
+
+def test_students_on_a_cpu_pool_so(torchs, called):
+    module = {F.max_pool2d: LeNet, F.avg_pool2d: ConvNet}[torchs]
+    network = Network(module, {"sample_shape": (1, 28, 28), "n_classes": 10}, (1, 28, 28))
+    pupil = learner(network, torch.device("cpu"))
+    x = torch.randn(40, 1, 28, 28)
+    for apply in (pupil.apply, pupil.features):
+        before = len(called)
+        apply(dict(network().named_parameters()), x)
+        assert len(called) > before
