@@ -30,7 +30,7 @@ AUGMENTATIONS: dict[str, augmentation.Augment] = {
 }
 _WITHOUT_STEP_SIZES = (Ridge, DistributionMatching, GradientMatching)
 _FROM_FEATURES = (Ridge, DistributionMatching)
-_MICRO_BATCH = 1 << 18  # values of X in one outer pass on a CPU: a larger graph leaves the cache
+_MICRO_BATCH = 1 << 17  # values of X in one outer pass on a CPU, so that its graph stays in cache
 
 
 class Phase(NamedTuple):

@@ -48,8 +48,9 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:
     """As `torch.nn.functional.max_pool2d`."""
-    # A batch of a few small images is through torch's kernel before the passes here have begun.
-    many = input.numel() >= 1 << 16
+    # A batch of a few small images is through torch's kernel before the passes here have begun;
+    # of an image of 2²⁴ pixels, float32 cannot count them.
+    many = input.numel() >= 1 << 16 and input.shape[-2:].numel() < 1 << 24
     if many and _in_tiles(input, kernel_size, stride, padding, dilation) and not return_indices:
         return _Max.apply(input)
     # Its overloads are too many for a type checker.
@@ -107,7 +108,7 @@ class _Max(Function):
         if not ctx.needs_input_grad[0]:
             return largest
         # Steps of 0 and 1, with which one can count, take less time than a choice at each pixel.
-        is_right, is_lower = (right > left).double(), (lower > upper).double()
+        is_right, is_lower = (right > left).float(), (lower > upper).float()
         height, width = x.shape[-2:]
         column = torch.lerp(is_right[..., 0::2, :], is_right[..., 1::2, :], is_lower)
         corner = torch.arange(0, width, 2) + torch.arange(0, height, 2)[:, None] * width

@@ -71,7 +71,7 @@ def engine(p: Problem, memory: int | None = None) -> Callable[[], object]:
     """One outer iteration; by default graphs may take a quarter of the memory of T copies of θ."""
     if memory is None:
         memory = p.lrs.numel() * sum(q.nbytes for q in p.params.values()) // 4
-    slices = 256 if p.x.ndim > 3 else None  # as DatasetDistiller cuts them on a CPU
+    slices = 128 if p.x.ndim > 3 else None  # as DatasetDistiller cuts them on a CPU
     estimator = Unrolled(memory=memory, micro_batch=slices)
     return lambda: estimator(p.task())
 

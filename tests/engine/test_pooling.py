@@ -94,6 +94,8 @@ def test_odd_sizes_are_torchs(torchs, called):
 def test_what_one_kernel_alone_takes(torchs, called):
     x = images(20, 6, 28, 28)
     if torchs is F.max_pool2d:
+        large = torch.zeros(1, 4096, 4096)
+        assert torch.equal(pooling.max_pool2d(large, 2), F.max_pool2d(large, 2))
         y, index = pooling.max_pool2d(x, 2, return_indices=True)
         assert torch.equal(index, F.max_pool2d(x, 2, return_indices=True)[1])
         assert torch.equal(pooling.max_pool2d(x, 2, dilation=3), F.max_pool2d(x, 2, dilation=3))
