@@ -51,8 +51,8 @@ class Recipe:
     init : {"random", "fixed"}, callable or list
         The weight prior that they were distilled for; a file cannot hold a callable or a pool.
     description : dict
-        How the data were made: parameters, seed, versions. A warm start looks
-        there whether labels are learned alike; nothing else depends on it.
+        How the data were made: parameters, seed, versions. A warm start looks there whether labels
+        are learned alike; nothing else depends on it.
     """
 
     targets: Targets
