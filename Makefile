@@ -27,10 +27,10 @@ docs: $(VENV)/installed-dev
 benchmark: $(VENV)/installed-dev
 	$(BIN)/pytest tests/benchmarks -o addopts= -q -s
 
-# All that wants a GPU, in one call: correctness on CUDA, then the accuracies with device="auto".
+# All that wants a GPU, in one call: correctness on CUDA, then speed, precision and CIFAR-10.
 gpu: $(VENV)/installed-dev
 	$(BIN)/pytest tests/test_devices.py -v
-	$(BIN)/python tests/benchmarks/accuracy.py
+	$(BIN)/python -m tests.benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) docs/_build docs/auto_examples docs/generated .pytest_cache .mypy_cache .ruff_cache

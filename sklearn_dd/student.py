@@ -29,6 +29,7 @@ from .engine.optimizers import SGD, Adam, Momentum, Optimizer
 from .engine.pooling import with_fast_pooling
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
+from .engine.traced import Traced
 from .files import load_pool
 from .modules import MLP, ConvNet, LeNet
 
@@ -194,6 +195,7 @@ def learner(network: Network, device: torch.device) -> Learner:
         network.optimizer,
         at_once=False,
         features=pure_features(copy.deepcopy(module), samples),
+        recorder=Traced(),
     )
     widths = [layer.out_channels for layer in module.modules() if isinstance(layer, _ConvNd)]
     if device.type == "cpu" and widths:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_dd.engine.cuda_graph import CudaGraph
 from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.modules import MLP, ConvNet
 
@@ -19,18 +20,23 @@ DEVICES = ["cpu", pytest.param("cuda", marks=needs_cuda)]
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("make", PROBLEMS)
-def test_the_hypergradient_is_the_cpus(make, device):
+@pytest.mark.parametrize("wrap", [lambda estimator: estimator, CudaGraph], ids=["plain", "graph"])
+def test_the_hypergradient_is_the_cpus(make, device, wrap):
     torch.manual_seed(0)
     p = make()
-    on_cpu = Unrolled()(p.task())
+    # A recording is replayed the second time.
+    tasks = [{"x": p.x, "nets": p.params}]
+    tasks += [{"x": p.x / 2, "nets": {name: q / 2 for name, q in p.params.items()}}]
+    on_cpu = [Unrolled()(p.task(**task)) for task in tasks]
     p.module.to(device)
-    nets = {name: q.to(device) for name, q in p.params.items()}
-    moved = {name: getattr(p, name).to(device) for name in ("x", "y", "lrs")}
-    real = tuple(t.to(device) for t in p.real)
-    found = Unrolled()(p.task(nets=nets, real=real, **moved))
-    for a, b in zip(found, on_cpu, strict=True):
-        assert a.device.type == device
-        torch.testing.assert_close(a.cpu(), b, rtol=1e-9, atol=1e-12)
+    p.y, p.lrs, *p.real = (t.to(device) for t in (p.y, p.lrs, *p.real))
+    estimator = wrap(Unrolled())
+    for task, wanted in zip(tasks, on_cpu, strict=True):
+        nets = {name: q.to(device) for name, q in task["nets"].items()}
+        found = estimator(p.task(x=task["x"].to(device), nets=nets))
+        for a, b in zip(found, wanted, strict=True):
+            assert a.device.type == device
+            torch.testing.assert_close(a.cpu(), b, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("device", DEVICES)

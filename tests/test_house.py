@@ -19,6 +19,7 @@ STANDARD = {
     "itertools",
     "math",
     "typing",
+    "warnings",
 }
 FLOORS = [
     {"modules", "files", "memory"},

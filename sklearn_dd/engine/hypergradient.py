@@ -75,6 +75,9 @@ class Unrolled:
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
     segment : int or None
         Steps that are recorded at one time, in place of a choice by ``memory``.
+    outer_dtype : torch.dtype or None
+        What the network's products of the outer pass are computed in, by ``torch.autocast``, such
+        as ``torch.bfloat16``. ``None`` computes in the dtype of the samples.
     """
 
     window: int | None = None
@@ -82,6 +85,7 @@ class Unrolled:
     memory: int = 1 << 30
     micro_batch: int | None = None
     segment: int | None = None
+    outer_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         self._graphs: dict[object, int] = {}  # what was measured once
@@ -114,8 +118,9 @@ class Unrolled:
             carry = train(learner, carry, steps[start:end])
         carry, tape = record(learner, carry, steps[kept:])
         loss, slope = outer_gradient(
-            learner, carry[0], task.objective, *task.real, micro_batch=self.micro_batch
-        )
+            learner, carry[0], task.objective, *task.real,
+            micro_batch=self.micro_batch, dtype=self.outer_dtype,
+        )  # fmt: skip
         total.loss.add_(loss)
         state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]
         cotangent = self._pull_back(learner, [*slope, *state], tape, kept, total)
@@ -161,7 +166,7 @@ def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry
     tape = []
     with learner.surroundings():
         for step in steps:
-            carry, pull_back = learner.optimizer.record(learner.objective, carry, step)
+            carry, pull_back = learner.recorder(learner.optimizer, learner.objective, carry, step)
             tape.append(pull_back)
     return carry, tape
 
@@ -175,8 +180,8 @@ def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:
         held[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        record(learner, carry, [step])
+    with saved_tensors_hooks(pack, lambda tensor: tensor), learner.surroundings():
+        learner.optimizer.record(learner.objective, carry, step)
     return sum(held.values())
 
 
@@ -188,6 +193,7 @@ def outer_gradient(
     y: Tensor,  # (n,)
     *,
     micro_batch: int | None = None,
+    dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """The outer loss at θ_T, mean over stacked nets, and its gradient for θ_T."""
     leaves = as_leaves(params)
@@ -196,7 +202,9 @@ def outer_gradient(
     n_parts = math.ceil(len(x) / (micro_batch or len(x)))
     for x_part, y_part in zip(x.tensor_split(n_parts), y.tensor_split(n_parts), strict=True):
         with torch.enable_grad():
-            loss = mean_over_nets(objective, learner.apply(leaves, x_part), y_part)
+            with torch.autocast(x.device.type, dtype, enabled=dtype is not None):
+                outputs = learner.apply(leaves, x_part)
+            loss = mean_over_nets(objective, outputs.to(x.dtype), y_part)
         share = len(x_part) / len(x)
         part = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         for g, d in zip(gradient, part, strict=True):

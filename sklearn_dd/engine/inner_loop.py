@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from .optimizers import SGD, Carry, Optimizer, Params, Step
+from .optimizers import SGD, Carry, Objective, Optimizer, Params, PullBack, Step
 
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> logits or features (batch, n), stacked if params are."""
@@ -22,6 +22,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 A sum over nets has each one's own gradient as its derivative: one reverse pass serves them all.
 """
+
+
+Recorder = Callable[[Optimizer, Objective, Carry, Step], tuple[Carry, PullBack]]
+"""Takes a step as `Optimizer.record` does."""
 
 
 def pure(module: nn.Module) -> Apply:
@@ -88,6 +92,13 @@ def mean_squared_error(
     return (outputs - y).square().sum() * (1 / y.numel())
 
 
+def recorded(
+    optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
+) -> tuple[Carry, PullBack]:
+    """Record a step by autograd."""
+    return optimizer.record(objective, carry, step)
+
+
 @dataclass(frozen=True)
 class Learner:
     """A network and how it learns.
@@ -107,6 +118,8 @@ class Learner:
     features : callable or None
         The input of the network's last linear layer, as a function of its parameters; None where
         it does not end in one.
+    recorder : callable
+        Takes steps that a cotangent is to be pulled back through.
     """
 
     apply: Apply
@@ -115,6 +128,7 @@ class Learner:
     at_once: bool = True
     surroundings: Callable[[], AbstractContextManager[object]] = nullcontext
     features: Apply | None = None
+    recorder: Recorder = recorded
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked nets as they go through ``apply``: all of them, or each of them alone."""

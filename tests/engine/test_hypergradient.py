@@ -87,6 +87,18 @@ def test_micro_batches_change_nothing(problem, micro_batch):
     assert_same(estimate(problem, Unrolled(micro_batch=micro_batch)), estimate(problem))
 
 
+def test_an_outer_pass_in_half_precision_is_near(problem):
+    """And all that it returns is as precise as what it was given."""
+    exact = estimate(problem)
+    single = {name: getattr(problem, name).float() for name in ("x", "y", "lrs")}
+    single["nets"] = {name: p.float() for name, p in problem.params.items()}
+    real = problem.real[0].float(), problem.real[1]
+    half = estimate(problem, Unrolled(outer_dtype=torch.bfloat16), **single, real=real)
+    for a, b in zip(half, exact, strict=True):
+        assert a.dtype == torch.float32
+        assert 1e-5 < relative_error(a.double(), b) < 3e-2
+
+
 @pytest.mark.parametrize("segment", [1, 2, 4, 6, 100])
 def test_segments_change_nothing(problem, segment, optimizer):
     cut = estimate(problem, Unrolled(segment=segment), optimizer=optimizer)

@@ -1,0 +1,161 @@
+"""A traced step is autograd's, to the bit: the same operations in the same order."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_dd.engine import traced
+from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.engine.inner_loop import Learner, pure
+from sklearn_dd.engine.optimizers import SGD, Adam, Momentum
+from sklearn_dd.engine.traced import Traced
+from sklearn_dd.modules import MLP, ConvNet, LeNet
+from sklearn_dd.student import Network, learner
+
+from .problems import PROBLEMS, Problem
+
+OPTIMIZERS = [SGD(), Momentum(0.7), Adam((0.8, 0.95), eps=1e-3)]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Trace the third step of its shapes."""
+    monkeypatch.setattr(traced, "PATIENCE", 3)
+
+
+def trainer(p, **changed):
+    return dataclasses.replace(p.learner, recorder=Traced(), **changed)
+
+
+def assert_same(p, **changed):
+    """An estimate that begins with autograd and one by programs alone are autograd's."""
+    ours, estimator = trainer(p, **changed), Unrolled()
+    wanted = estimator(p.task(learner=dataclasses.replace(p.learner, **changed)))
+    for _ in range(2):
+        found = estimator(p.task(learner=ours))
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    return [programs is not None for programs in ours.recorder._programs.values()]
+
+
+@pytest.mark.parametrize("make", PROBLEMS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_is_autograds_to_the_bit(make, optimizer):
+    torch.manual_seed(0)
+    assert assert_same(make(), optimizer=optimizer) == [True]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"), [(MLP, (5,)), (LeNet, (1, 28, 28)), (ConvNet, (3, 32, 32))]
+)
+def test_students_are_traced(module, shape):
+    """With the pooling and the kernels that they have on a CPU."""
+    torch.manual_seed(0)
+    p = Problem(module(shape, 3), shape, n_epochs=4, n_steps=1, dtype=torch.float32)
+    network = Network(module, {"sample_shape": shape, "n_classes": 3}, shape)
+    p.learner = learner(network, torch.device("cpu"))
+    assert isinstance(p.learner.recorder, Traced)
+    p.learner = dataclasses.replace(p.learner, recorder=Learner(p.learner.apply).recorder)
+    assert assert_same(p) == [True]
+
+
+def test_segments_and_windows_are_traced():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    ours = trainer(p)
+    for estimator in (Unrolled(segment=2), Unrolled(memory=1), Unrolled(window=2)):
+        found = [estimator(p.task(learner=ours)) for _ in range(3)][-1]
+        for a, b in zip(found, estimator(p.task()), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15)
+
+
+def test_other_shapes_have_programs_of_their_own():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    ours, estimator = trainer(p), Unrolled()
+    for x, y in ((p.x, p.y), (p.x[:, :2], p.y[:, :2])) * 3:
+        wanted = estimator(p.task(x=x, y=y))
+        found = estimator(p.task(x=x, y=y, learner=ours))
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    assert len(ours.recorder._programs) == 2
+
+
+class InPlace(nn.Sequential):
+    """Changes its own tensors, once where autograd has saved another view of them."""
+
+    def forward(self, x):
+        h = self[0](x)
+        h = h.sigmoid() + h.clone().relu_()
+        h[:, ::2].mul_(1.5)
+        return self[1](nn.functional.elu(h, inplace=True))
+
+
+def test_changes_in_place_keep_their_order():
+    torch.manual_seed(0)
+    net = InPlace(nn.Linear(5, 6), nn.Linear(6, 3))
+    assert assert_same(Problem(net, (5,))) == [True]
+
+
+class WithSpare(nn.Linear):
+    """Has a parameter that nothing depends on, and a constant."""
+
+    def __init__(self):
+        super().__init__(5, 3)
+        self.spare = nn.Parameter(torch.ones(2))
+        self.register_buffer("scale", torch.tensor(2.0))
+
+    def forward(self, x):
+        return super().forward(x).tanh() * self.scale
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_unused_parameters_and_constants(optimizer):
+    torch.manual_seed(0)
+    assert assert_same(Problem(WithSpare(), (5,)), optimizer=optimizer) == [True]
+
+
+class Decides(nn.Linear):
+    """Its work depends on values."""
+
+    def forward(self, x):
+        out = super().forward(x)
+        return out.tanh() if out.sum() > 0 else out
+
+
+class Draws(nn.Linear):
+    """Its work is another one each time."""
+
+    def forward(self, x):
+        return super().forward(x) * (1 + torch.rand(()))
+
+
+def test_a_net_that_decides_by_values_stays_with_autograd():
+    torch.manual_seed(0)
+    assert assert_same(Problem(Decides(5, 3), (5,))) == [False]
+
+
+def test_a_net_that_draws_stays_with_autograd():
+    torch.manual_seed(0)
+    p = Problem(Draws(5, 3), (5,))
+    ours = trainer(p)
+    seen = [Unrolled()(p.task(learner=ours)).loss for _ in range(3)]
+    assert list(ours.recorder._programs.values()) == [None]
+    assert len(set(map(float, seen))) == 3
+
+
+def test_nothing_given_is_changed():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    p.learner = trainer(p, optimizer=Momentum(0.5))
+    given = [*p.params.values(), p.x, p.y, p.lrs]
+    before = [t.clone() for t in given]
+    for _ in range(3):
+        found = Unrolled()(p.task())
+    assert not any(t.requires_grad for t in found)
+    assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
+
+
+def test_pure_is_what_is_traced():
+    """A learner that says nothing takes every step by autograd."""
+    assert not isinstance(Learner(pure(nn.Linear(2, 2))).recorder, Traced)
