@@ -3,9 +3,10 @@
 The paper, section 4.3 and table 3: 100 images; nets that are unknown, or the one that is known. Its
 labels are fixed and its nets take steps of SGD; ours are learned, and ours take steps of Adam. The
 real images of the target set are 7,291 or 60,000. USPS is here the original set of 16 x 16 pixels,
-resized to 28 x 28. Its standard test images are harder than its training images; the paper's are
-another 1,860 of 9,298, so a split of these sizes, drawn at random, stands beside the standard one.
-SVHN, in grey, is used where it is given.
+resized to 22 x 22 in a frame of 28 x 28, so that its mean is that of the paper's copy. Its standard
+test images are harder than its training images; the paper's are another 1,860 of 9,298, so a split
+of these sizes, drawn at random, stands beside the standard one. SVHN, in grey, is used where it is
+given.
 
     python examples/paper/adaptation.py [--quick] [--seed 0]
 """

@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
 DATA = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data"))
 OPENML = {"mnist": ("mnist_784", 60000), "usps": ("usps", 7291), "cifar10": ("CIFAR_10", 50000)}
+# Pixels left free around images that are resized to 28 x 28. The paper's copy of USPS has the mean
+# 0.160, by which its authors standardise; ours has 0.157 with this margin, and 0.255 without.
+MARGINS = {"usps": 3}
 MISSING = (
     "{name} is neither at {path} nor on OpenML. Put a file there with the arrays x_train, y_train, "
     "x_test and y_test, or name another folder in SKLEARN_DD_DATA."
@@ -79,16 +82,20 @@ def load(name: str, side: int | None = None) -> Data:
     else:
         raise SystemExit(MISSING.format(name=name, path=path))
     if side is not None:
-        data = data._replace(X=grey(data.X, side), X_test=grey(data.X_test, side))
+        margin = MARGINS.get(name, 0)
+        X, X_test = (grey(images, side, margin) for images in (data.X, data.X_test))
+        data = data._replace(X=X, X_test=X_test)
     return data
 
 
-def grey(X: np.ndarray, side: int) -> np.ndarray:
+def grey(X: np.ndarray, side: int, margin: int = 0) -> np.ndarray:
     """Images (n, height, width[, 3]) as grey ones (n, side, side)."""
     if X.ndim == 4:
         X = X @ np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
     x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))[:, None]
-    return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)[:, 0].numpy()
+    inner = (side - 2 * margin,) * 2
+    x = F.interpolate(x, inner, mode="bilinear", align_corners=False)
+    return F.pad(x, (margin,) * 4)[:, 0].numpy()
 
 
 def _openml(name: str, n_train: int, colour: bool) -> Data:
