@@ -18,6 +18,7 @@ STANDARD = {
     "enum",
     "itertools",
     "math",
+    "threading",
     "typing",
     "warnings",
 }

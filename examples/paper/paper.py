@@ -27,6 +27,7 @@ from sklearn_dd import (
     LearningRatesDisplay,
     train_pool,
 )
+from sklearn_dd.distilled import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
@@ -156,8 +157,10 @@ class Experiment:
     def fit(self, name: str, distiller: DatasetDistiller, X: Any, y: Any) -> float:
         """Fit, from the checkpoint of a run that was stopped if there is one; return seconds.
 
-        The seconds of all runs count, and a fit that was finished is not made again.
+        The seconds of all runs count, and a fit that was finished is not made again, unless data or
+        parameters have changed.
         """
+        name = f"{name}-{_digest(distiller, X, y)}"
         checkpoint, clock = self.kept / f"{name}.checkpoint", self.kept / f"{name}.seconds"
         result = self.kept / f"{name}.result"
         if result.exists():
@@ -208,6 +211,11 @@ class Experiment:
             path.write_text(json.dumps(found, indent=1) + "\n")
             mean, std, n = found_cell.mean, found_cell.std, found_cell.n_scores
             print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})")
+
+
+def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
+    """Of what a fit depends on."""
+    return joblib.hash([describe(distiller.get_params(deep=False)), X, y])[:8]
 
 
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:

@@ -75,9 +75,9 @@ class Unrolled:
         The objective must then be a mean over samples. ``None`` takes the real batch at once.
     segment : int or None
         Steps that are recorded at one time, in place of a choice by ``memory``.
-    outer_dtype : torch.dtype or None
-        What the network's products of the outer pass are computed in, by ``torch.autocast``, such
-        as ``torch.bfloat16``. ``None`` computes in the dtype of the samples.
+    outer_dtype : torch.bfloat16, torch.float16 or None
+        What ``torch.autocast`` computes the network's products of the outer pass in. Gradients are
+        not scaled, so that those of float16 may vanish. ``None`` computes in the samples' dtype.
     """
 
     window: int | None = None
@@ -88,6 +88,11 @@ class Unrolled:
     outer_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
+        if self.outer_dtype not in (None, torch.bfloat16, torch.float16):
+            raise ValueError(
+                f"outer_dtype must be torch.bfloat16, torch.float16 or None, got "
+                f"{self.outer_dtype!r}."
+            )
         self._graphs: dict[object, int] = {}  # what was measured once
 
     def __call__(self, task: Task) -> Hypergradient:

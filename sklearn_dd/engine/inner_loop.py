@@ -92,7 +92,7 @@ def mean_squared_error(
     return (outputs - y).square().sum() * (1 / y.numel())
 
 
-def recorded(
+def by_autograd(
     optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
 ) -> tuple[Carry, PullBack]:
     """Record a step by autograd."""
@@ -119,7 +119,7 @@ class Learner:
         The input of the network's last linear layer, as a function of its parameters; None where
         it does not end in one.
     recorder : callable
-        Takes steps that a cotangent is to be pulled back through.
+        Records steps for the way back; `Traced` is faster for many of the same shapes.
     """
 
     apply: Apply
@@ -128,7 +128,7 @@ class Learner:
     at_once: bool = True
     surroundings: Callable[[], AbstractContextManager[object]] = nullcontext
     features: Apply | None = None
-    recorder: Recorder = recorded
+    recorder: Recorder = by_autograd
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked nets as they go through ``apply``: all of them, or each of them alone."""

@@ -129,10 +129,10 @@ class _WithState:
         del gradient
 
         def pull_back(v: Cotangent) -> Pulled:
-            inputs = [*_flat(before), lr, *slope.values()]
-            outputs = _flat(after)
+            inputs = [*flat(before), lr, *slope.values()]
+            outputs = flat(after)
             pulled = torch.autograd.grad(outputs, inputs, v, materialize_grads=True)
-            n = len(_flat(before))
+            n = len(flat(before))
             v, dlr, slopes = list(pulled[:n]), pulled[n], list(pulled[n + 1 :])
             *d, dx, dy = _vjp(edges, [*params.values(), x, y], slopes)
             for a, b in zip(v, d, strict=False):
@@ -210,6 +210,11 @@ def as_leaves(params: Params) -> Params:
     return {name: p.detach().requires_grad_() for name, p in params.items()}
 
 
+def flat(carry: Carry) -> list[Tensor]:
+    """All tensors of a carry."""
+    return [tensor for part in carry for tensor in part.values()]
+
+
 def _leaves(step: Step) -> Step:
     x, y, lr = (part.detach().requires_grad_() for part in step)
     return x, y, lr
@@ -262,7 +267,3 @@ def _filled(params: Params, gradient: Sequence[Tensor | None]) -> Params:
 
 def _zeros(params: Params) -> Params:
     return {name: torch.zeros_like(p) for name, p in params.items()}
-
-
-def _flat(carry: Carry) -> list[Tensor]:
-    return [tensor for part in carry for tensor in part.values()]

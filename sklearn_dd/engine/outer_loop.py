@@ -148,8 +148,9 @@ class OuterLoop:
             group["lr"] = rate * schedule
         estimate = self._estimate()
         self.distilled.pull_back(estimate.x, estimate.y, estimate.lrs)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.distilled.free, self.max_norm))
-        loss = float(estimate.loss)
+        length = torch.nn.utils.clip_grad_norm_(self.distilled.free, self.max_norm)
+        # The one time that an iteration waits for the device.
+        loss, norm = torch.stack([estimate.loss, length]).tolist()
         if math.isfinite(norm) and math.isfinite(loss):
             self.sound, self.undone = self.distilled.snapshot(), 0
             self.optimizer.step()

@@ -2,87 +2,118 @@
 
 A step of a small net takes longer to be planned by autograd than to be computed: autograd builds
 the graph of the gradient, saves it, and goes through it again. All steps of the same shapes do the
-same, so that it is enough to look on once and repeat the operations that were seen.
+same, so that it is enough to trace one and to repeat its operations.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from threading import current_thread, main_thread
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
-from .optimizers import Carry, Cotangent, Objective, Optimizer, PullBack, Pulled, Step
+from .optimizers import Carry, Cotangent, Objective, Optimizer, PullBack, Pulled, Step, flat
 
-Program = Callable[..., Any]
-
-PATIENCE = 1000  # steps by autograd, before it pays to look on
+TRACE_AFTER = 1000  # steps by autograd, which take longer than to trace one
 
 
-class Traced:
-    """Record the steps of one learner: by autograd at first, and by a program once there were many.
+class Programs(NamedTuple):
+    """One step, and its pull-back."""
 
-    The program has the operations that autograd ran for one step of the same shapes, in their
-    order, so that its results are the same. A net that decides by values or draws at random stays
-    with autograd.
-    """
+    forward: Callable[..., tuple[list[Tensor], list[Any]]]  # carry, step -> next carry, saved
+    backward: Callable[..., list[Any]]  # saved, cotangent -> cotangent before; for x, y and lr
 
-    def __init__(self) -> None:
-        self._steps: Counter[Any] = Counter()
-        self._programs: dict[Any, tuple[Program, Program] | None] = {}
-
-    def __call__(
-        self, optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
-    ) -> tuple[Carry, PullBack]:
-        inputs = [*_flat(carry), *step]
-        key = (step[0].dtype, step[0].device, *(t.shape for t in inputs))
-        self._steps[key] += 1
-        if self._steps[key] == PATIENCE:
-            self._programs[key] = trace(optimizer, objective, carry, step)
-        programs = self._programs.get(key)
-        if programs is None:
-            return optimizer.record(objective, carry, step)
-        forward, backward = programs
+    def record(self, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
+        """As `Optimizer.record` does."""
         with torch.no_grad():
-            after, saved = forward(*inputs)
+            after, saved = self.forward(*flat(carry), *step)
 
         def pull_back(v: Cotangent) -> Pulled:
             with torch.no_grad():
-                *before, dx, dy, dlr = backward(*saved, *v)
+                *before, dx, dy, dlr = self.backward(*saved, *v)
             return Pulled(before, dx, dy, dlr)
 
         return _like(carry, after), pull_back
 
 
-def trace(
-    optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
-) -> tuple[Program, Program] | None:
-    """A step and its pull-back as programs; None where that cannot be.
+class Traced:
+    """Record steps by autograd at first, and by programs once there were many of the same shapes.
 
-    The first takes the tensors of a carry and of a step, and returns those of the next carry and
-    what the second wants to have saved. The second takes that, and then a cotangent.
+    A program has the operations that autograd ran for one such step, in their order. It is used
+    where its results, on two steps that have nothing in common, are autograd's to the bit; a net
+    that decides by values or draws at random stays with autograd. One object serves one learner,
+    in one thread; only the main one traces.
     """
-    inputs = [*_flat(carry), *step]
-    cotangent = [torch.randn_like(t) for t in _flat(carry)]
+
+    def __init__(self) -> None:
+        self._forget(None)
+
+    def _forget(self, objective: Objective | None) -> None:
+        self._objective = objective
+        self._steps: Counter[Any] = Counter()
+        self._programs: dict[Any, Programs | None] = {}
+
+    def __call__(
+        self, optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
+    ) -> tuple[Carry, PullBack]:
+        if objective != self._objective:
+            self._forget(objective)
+        key = (*((t.shape, t.stride(), t.dtype) for t in step), *(p.shape for p in flat(carry)))
+        self._steps[key] += 1
+        if self._steps[key] == TRACE_AFTER and current_thread() is main_thread():
+            self._programs[key] = trace(optimizer, objective, carry, step)
+        programs = self._programs.get(key)
+        if programs is None:
+            return optimizer.record(objective, carry, step)
+        return programs.record(carry, step)
+
+
+def trace(optimizer: Optimizer, objective: Objective, carry: Carry, step: Step) -> Programs | None:
+    """The programs of a step like this one; None where autograd has to stay."""
+    inputs = [*flat(carry), *step]
 
     def whole(*tensors: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
         *params, x, y, lr = tensors[: len(inputs)]
         after, pull_back = optimizer.record(objective, _like(carry, params), (x, y, lr))
         v, *rest = pull_back(list(tensors[len(inputs) :]))
-        return _flat(after), [*v, *rest]
+        return flat(after), [*v, *rest]
 
+    # For each thing that cannot be traced, or not be run again, there is an error of another type.
     try:
-        module = make_fx(whole)(*inputs, *cotangent)
-    except Exception:  # each thing that cannot be traced has an error of a type of its own
+        # Tensors without values: what asks for one is refused, and nothing is drawn.
+        make = make_fx(whole, tracing_mode="fake", _allow_non_fake_inputs=True)
+        programs = _cut(make(*inputs, *map(torch.zeros_like, flat(carry))), len(inputs))
+        if programs is None:
+            return None
+        params, *state = carry
+        for sign in (1, -1):
+            start = {name: sign * p for name, p in params.items()}, *state
+            there = start, (sign * step[0], *step[1:])
+            if not _same(programs.record(*there), optimizer.record(objective, *there)):
+                return None
+    except Exception:
         return None
-    return _cut(module, len(inputs))
+    return programs
 
 
-def _cut(module: fx.GraphModule, n_inputs: int) -> tuple[Program, Program] | None:
+def _same(found: tuple[Carry, PullBack], wanted: tuple[Carry, PullBack]) -> bool:
+    """Whether two records are equal to the bit."""
+    tensors = []
+    for after, pull_back in (found, wanted):
+        v, *rest = pull_back([torch.ones_like(p) for p in flat(after)])
+        tensors.append([*flat(after), *v, *rest])
+    return all(
+        a is b if a is None or b is None else torch.equal(a, b)
+        for a, b in zip(*tensors, strict=True)
+    )
+
+
+def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
     """Two programs of what was traced: all that came before the cotangent, and what came after."""
     nodes = list(module.graph.nodes)
     if any(torch.Tag.nondeterministic_seeded in _tags(node) for node in nodes):
@@ -100,15 +131,15 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> tuple[Program, Program] | Non
     known = {*inputs, *first}
     wanted = dict.fromkeys(a for node in second for a in node.all_input_nodes)
     saved = [node for node in wanted | dict.fromkeys(pulled) if node in known]
-    return (
+    return Programs(
         _program(module, inputs, first, (after, saved)),
         _program(module, [*saved, *cotangent], second, pulled),
     )
 
 
 def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
-    """Those of the nodes, in their order, that ``outputs`` are made by or that change a tensor."""
-    needed = {*outputs, *(node for node in nodes if _changes_a_tensor(node))}
+    """Those of the nodes, in their order, that ``outputs`` are made by or that work in place."""
+    needed = {*outputs, *(node for node in nodes if _works_in_place(node))}
     for node in reversed(nodes):
         if node in needed:
             needed.update(node.all_input_nodes)
@@ -119,23 +150,19 @@ def _tags(node: fx.Node) -> Sequence[torch.Tag]:
     return node.target.tags if isinstance(node.target, torch._ops.OpOverload) else ()
 
 
-def _changes_a_tensor(node: fx.Node) -> bool:
+def _works_in_place(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _program(
     module: fx.GraphModule, inputs: list[fx.Node], body: list[fx.Node], outputs: Any
-) -> Program:
+) -> Callable[..., Any]:
     graph = fx.Graph()
     copies = {node: graph.placeholder(node.name) for node in inputs}
     for node in body:
         copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(map_arg(outputs, copies.__getitem__))
     return fx.GraphModule(module, graph).forward
-
-
-def _flat(carry: Carry) -> list[Tensor]:
-    return [tensor for part in carry for tensor in part.values()]
 
 
 def _like(carry: Carry, tensors: Iterable[Tensor]) -> Carry:

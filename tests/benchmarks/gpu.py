@@ -20,6 +20,7 @@ import torch
 from skorch import NeuralNetClassifier
 
 from sklearn_dd import DatasetDistiller
+from sklearn_dd.engine import traced
 from sklearn_dd.engine.cuda_graph import CudaGraph
 from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.engine.objectives import classification
@@ -95,11 +96,11 @@ def speed(device: Device) -> Iterator[list[str]]:
         naive = 1 / seconds(lambda: naive_hypergradient(one, classification), device)
     yield ["the naive loop, one net", f"{naive:.1f}", "1", ""]
     for n_inits in N_INITS:
-        p = problem(n_inits, device)
         with tf32(False):
-            exact = Unrolled()(p.task())
+            exact = Unrolled()(problem(n_inits, device).task())
         for graph in (False, True):
             for name, (options, precision) in PRECISIONS.items():
+                p = problem(n_inits, device)  # whose learner has traced no step
                 plain = Unrolled(**options)
                 estimator = CudaGraph(plain) if graph else plain
                 with precision():
@@ -161,6 +162,7 @@ def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
 
 
 def main(device: Device) -> None:
+    traced.TRACE_AFTER = 1  # as after the first second of a fit
     name = torch.cuda.get_device_name(device)
     head = f"{name}, Python {platform.python_version()}, torch {torch.__version__}.\n"
     tables: list[str] = []

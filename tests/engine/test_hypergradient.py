@@ -99,6 +99,12 @@ def test_an_outer_pass_in_half_precision_is_near(problem):
         assert 1e-5 < relative_error(a.double(), b) < 3e-2
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", torch.float32, torch.int8])
+def test_an_outer_pass_in_no_half_precision_is_refused(dtype):
+    with pytest.raises(ValueError, match="outer_dtype must be"):
+        Unrolled(outer_dtype=dtype)
+
+
 @pytest.mark.parametrize("segment", [1, 2, 4, 6, 100])
 def test_segments_change_nothing(problem, segment, optimizer):
     cut = estimate(problem, Unrolled(segment=segment), optimizer=optimizer)

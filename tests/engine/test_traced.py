@@ -1,6 +1,8 @@
 """A traced step is autograd's, to the bit: the same operations in the same order."""
 
 import dataclasses
+import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 
 from sklearn_dd.engine import traced
 from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import Learner, pure
+from sklearn_dd.engine.inner_loop import Learner, by_autograd, mean_squared_error, pure
 from sklearn_dd.engine.optimizers import SGD, Adam, Momentum
 from sklearn_dd.engine.traced import Traced
 from sklearn_dd.modules import MLP, ConvNet, LeNet
@@ -22,7 +24,7 @@ OPTIMIZERS = [SGD(), Momentum(0.7), Adam((0.8, 0.95), eps=1e-3)]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     """Trace the third step of its shapes."""
-    monkeypatch.setattr(traced, "PATIENCE", 3)
+    monkeypatch.setattr(traced, "TRACE_AFTER", 3)
 
 
 def trainer(p, **changed):
@@ -56,7 +58,7 @@ def test_students_are_traced(module, shape):
     network = Network(module, {"sample_shape": shape, "n_classes": 3}, shape)
     p.learner = learner(network, torch.device("cpu"))
     assert isinstance(p.learner.recorder, Traced)
-    p.learner = dataclasses.replace(p.learner, recorder=Learner(p.learner.apply).recorder)
+    p.learner = dataclasses.replace(p.learner, recorder=by_autograd)
     assert assert_same(p) == [True]
 
 
@@ -123,25 +125,111 @@ class Decides(nn.Linear):
         return out.tanh() if out.sum() > 0 else out
 
 
-class Draws(nn.Linear):
+class Masks(nn.Linear):
+    """The sizes of its tensors depend on values."""
+
+    def forward(self, x):
+        out = super().forward(x)
+        return out + out[out > 0].mean()
+
+
+class Counts(nn.Linear):
+    """It asks for values by way of Python."""
+
+    def forward(self, x):
+        out = super().forward(x)
+        return out * len([v for row in out.detach().tolist() for v in row if v > 0])
+
+
+@pytest.mark.parametrize("module", [Decides, Masks, Counts])
+def test_a_net_that_decides_by_values_is_right(module):
+    """With autograd, or with a program that decides as well."""
+    torch.manual_seed(0)
+    p = Problem(module(5, 3), (5,))
+    ours = trainer(p)
+    for sign in (1, 1, -1, -1):
+        task = {"x": sign * p.x, "nets": {name: sign * q for name, q in p.params.items()}}
+        wanted, found = (Unrolled()(p.task(learner=by, **task)) for by in (p.learner, ours))
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+class DrawsByTorch(nn.Linear):
     """Its work is another one each time."""
 
     def forward(self, x):
         return super().forward(x) * (1 + torch.rand(()))
 
 
-def test_a_net_that_decides_by_values_stays_with_autograd():
-    torch.manual_seed(0)
-    assert assert_same(Problem(Decides(5, 3), (5,))) == [False]
+class DrawsByPython(nn.Linear):
+    """The same."""
+
+    def forward(self, x):
+        return super().forward(x) * (1 + random.random())
 
 
-def test_a_net_that_draws_stays_with_autograd():
+@pytest.mark.parametrize("module", [DrawsByTorch, DrawsByPython])
+def test_a_net_that_draws_stays_with_autograd(module):
     torch.manual_seed(0)
-    p = Problem(Draws(5, 3), (5,))
+    p = Problem(module(5, 3), (5,))
     ours = trainer(p)
     seen = [Unrolled()(p.task(learner=ours)).loss for _ in range(3)]
     assert list(ours.recorder._programs.values()) == [None]
     assert len(set(map(float, seen))) == 3
+
+
+class Recurrent(nn.Module):
+    """In float32 it can be traced, but not be run again."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.lstm(x[..., None])[0][:, -1])
+
+
+def test_a_net_that_cannot_be_repeated_stays_with_autograd():
+    torch.manual_seed(0)
+    assert_same(Problem(Recurrent(), (5,), dtype=torch.float32))
+
+
+def test_another_learner_has_programs_of_its_own():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    first = trainer(p)
+    second = dataclasses.replace(first, loss=mean_squared_error)
+    for ours in (first, second, first):
+        plain = dataclasses.replace(ours, recorder=by_autograd)
+        wanted = Unrolled()(p.task(learner=plain))
+        for _ in range(2):
+            found = Unrolled()(p.task(learner=ours))
+            assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_samples_in_another_order_of_memory():
+    torch.manual_seed(0)
+    p = Problem(nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), (2, 3))
+    ours = trainer(p)
+    for x in (p.x, p.x.transpose(2, 3).contiguous().transpose(2, 3)) * 2:
+        found, wanted = (Unrolled()(p.task(x=x, learner=by)) for by in (ours, p.learner))
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_threads_other_than_the_main_one_do_not_trace():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    ours = trainer(p)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(Unrolled(), p.task(learner=ours)).result()
+    assert not ours.recorder._programs
+
+
+def test_tracing_draws_nothing():
+    torch.manual_seed(0)
+    p = PROBLEMS[0]()
+    before = torch.get_rng_state()
+    assert assert_same(p) == [True]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_nothing_given_is_changed():
