@@ -118,13 +118,11 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
     nodes = list(module.graph.nodes)
     if any(torch.Tag.nondeterministic_seeded in _tags(node) for node in nodes):
         return None
-    for node in nodes:
-        if node.target is torch.ops.aten.detach.default:
-            node.replace_all_uses_with(node.args[0])
+    spare = _spare_views(nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
     inputs, cotangent = placeholders[:n_inputs], placeholders[n_inputs:]
     after, pulled = nodes[-1].args[0]
-    work = [node for node in nodes[:-1] if node.op != "placeholder"]
+    work = [node for node in nodes[:-1] if node.op != "placeholder" and node not in spare]
     touched = (not {*cotangent}.isdisjoint(node.all_input_nodes) for node in work)
     end = next((i for i, yes in enumerate(touched) if yes), len(work))
     first, second = work[:end], _needed(pulled, work[end:])
@@ -135,6 +133,23 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
         _program(module, inputs, first, (after, saved)),
         _program(module, [*saved, *cotangent], second, pulled),
     )
+
+
+def _spare_views(nodes: list[fx.Node]) -> set[fx.Node]:
+    """Nodes that show what an earlier one shows of the same memory, which takes their place."""
+    spare: set[fx.Node] = set()
+    transposed: dict[fx.Node, fx.Node] = {}
+    for node in nodes:
+        if node.target is torch.ops.aten.detach.default:
+            earlier = node.all_input_nodes[0]
+        elif node.target is torch.ops.aten.t.default:
+            earlier = transposed.setdefault(node.all_input_nodes[0], node)
+        else:
+            continue
+        if earlier is not node:
+            node.replace_all_uses_with(earlier)
+            spare.add(node)
+    return spare
 
 
 def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
