@@ -14,7 +14,7 @@ given.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,10 +54,15 @@ def measure(run: Experiment) -> Iterator[Cell]:
         if source == "svhn" and not (DATA / "svhn.npz").exists():
             print(f"{source} → {target} is left out: there is no {DATA / 'svhn.npz'}.")
             continue
-        here = load(target, 28)
-        yield from adapt(run, source, target, here, paper)
+        there, here = load(source, 28), load(target, 28)
+        pools = run.pools(
+            source, LeNet, there.X, there.y, *run.pick((20, 20), (100, 100)), **TRAINING[source]
+        )
+        name, key = f"{source.upper()} → {target.upper()}", f"{source}-{target}"
+        yield from adapt(run, name, key, pools, here, paper)
         if target == "usps":
-            yield from adapt(run, source, target, at_random(here), paper, "split at random")
+            name, key = f"{name}, split at random", f"{key}-at-random"
+            yield from adapt(run, name, key, pools, at_random(here), paper)
 
 
 def at_random(usps: Data) -> Data:
@@ -68,15 +73,15 @@ def at_random(usps: Data) -> Data:
 
 
 def adapt(
-    run: Experiment, source: str, target: str, here: Data, paper: Paper, split: str = ""
+    run: Experiment,
+    name: str,
+    key: str,
+    pools: tuple[list[Any], list[Any]],
+    here: Data,
+    paper: Paper,
 ) -> Iterator[Cell]:
     """Unknown nets, a known one, and real images in place of distilled ones, some and all."""
-    name = f"{source.upper()} → {target.upper()}{f', {split}' if split else ''}"
-    key = "-".join([source, *split.split()])
-    there = load(source, 28)
-    train, held_out = run.pools(
-        source, LeNet, there.X, there.y, *run.pick((20, 20), (100, 100)), **TRAINING[source]
-    )
+    train, held_out = pools
     adam = NeuralNetClassifier(LeNet, optimizer=torch.optim.Adam)
     schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
@@ -91,7 +96,7 @@ def adapt(
         here.X_test, here.y_test, init=held_out, n_inits=len(held_out), each_step=False
     ).scores
     yield cell(f"{name}: unknown nets, after", paper.unknown, scores, seconds)
-    run.save(overview(distiller, steps.step_scores, name), f"{key}-{target}")
+    run.save(overview(distiller, steps.step_scores, name), key)
 
     known = DatasetDistiller(**distiller.get_params(deep=False))
     known.set_params(init=[held_out[0]], max_iter=run.pick(400, 4000))

@@ -67,14 +67,14 @@ class CudaGraph:
                 f"CudaGraph records Unrolled without a window, but estimator={self.estimator!r}. "
                 "Others do not the same work each time: give them as method themselves."
             )
-        self._forget(None)
+        self._forget(None, None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A graph belongs to this process.
         return CudaGraph, (self.estimator,)
 
-    def _forget(self, work: tuple[Learner, Objective] | None) -> None:
-        self._work = work
+    def _forget(self, learner: Learner | None, objective: Objective | None) -> None:
+        self._learner, self._objective = learner, objective
         self._recorded: dict[Any, Function | None] = {}
 
     def __call__(self, task: Task) -> Hypergradient:
@@ -85,10 +85,8 @@ class CudaGraph:
 
     def replayed(self, task: Task) -> Hypergradient:
         """The hypergradient by a recording, where one can be made."""
-        if self._work is None or any(
-            a is not b for a, b in zip(self._work, (task.learner, task.objective), strict=True)
-        ):
-            self._forget((task.learner, task.objective))
+        if task.learner is not self._learner or task.objective is not self._objective:
+            self._forget(task.learner, task.objective)
         inputs = [*task.nets.values(), task.x, task.y, task.lrs, *task.real]
         key = tuple((t.shape, t.dtype, t.device) for t in inputs)
         if key not in self._recorded:

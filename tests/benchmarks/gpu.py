@@ -7,7 +7,6 @@ Written to docs/measured/gpu.rst, row by row. CIFAR-10 comes from where examples
 
 from __future__ import annotations
 
-import platform
 import statistics
 import sys
 import time
@@ -27,11 +26,11 @@ from sklearn_dd.engine.objectives import classification
 from sklearn_dd.engine.ridge import Ridge
 from sklearn_dd.modules import ConvNet, LeNet
 from sklearn_dd.student import Network, learner
-from tests.benchmarks.pages import MEASURED, ROOT, image_set, list_table
+from tests.benchmarks.pages import MEASURED, ROOT, list_table
 from tests.engine.problems import Problem, naive_hypergradient
 
 sys.path.insert(0, str(ROOT / "examples" / "paper"))
-from paper import load  # beside the scripts that need it most
+from paper import Data, load, machine  # beside the scripts that need them most
 
 ROUNDS = 7
 N_INITS = [1, 16, 64, 256]
@@ -111,19 +110,19 @@ def speed(device: Device) -> Iterator[list[str]]:
                 yield [what, f"{rate:.1f}", f"{rate / naive:.1f}", f"{error:.1e}"]
 
 
-def score(parameters: dict, data: tuple, n_inits: int = 20) -> tuple[list[float], float]:
-    """Test accuracy of fresh nets, and the seconds of the fit."""
-    X, X_test, y, y_test = data
+def score(parameters: dict, data: Data) -> tuple[list[float], float]:
+    """Test accuracy of 20 fresh nets, and the seconds of the fit."""
     start = time.perf_counter()
-    distiller = DatasetDistiller(validation_fraction=0, **parameters).fit(X, y)
+    distiller = DatasetDistiller(validation_fraction=0, **parameters).fit(data.X, data.y)
     spent = time.perf_counter() - start
-    return list(distiller.evaluate(X_test, y_test, n_inits=n_inits, each_step=False).scores), spent
+    found = distiller.evaluate(data.X_test, data.y_test, n_inits=20, each_step=False)
+    return list(found.scores), spent
 
 
 def precision_cost(device: Device, max_iter: int = 2000) -> Iterator[list[str]]:
     """Test accuracy on MNIST of fits that differ in precision alone, over three seeds."""
     yield ["MNIST, random init, 100 images, LeNet", "test accuracy", "± over seeds", "fit"]
-    data = image_set("mnist.npz", "mnist_784", 60000, 28)
+    data = load("mnist")
     for name, (options, precision) in PRECISIONS.items():
         with precision():
             runs = [
@@ -146,7 +145,6 @@ def precision_cost(device: Device, max_iter: int = 2000) -> Iterator[list[str]]:
 def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
     """CIFAR-10, ConvNet of width 128, 10 images of each class, nets that were not seen."""
     yield ["CIFAR-10, random init, 100 images, ConvNet-3", "test accuracy", "± over nets", "fit"]
-    d = load("cifar10")
     student = NeuralNetClassifier(ConvNet, module__width=128, optimizer=torch.optim.Adam)
     scores, spent = score(
         {
@@ -155,7 +153,7 @@ def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
             "outer_lr": 0.02, "augment": "flip", "max_iter": 10**6, "max_time": max_time,
             "device": device, "random_state": 0,
         },
-        (d.X, d.X_test, d.y, d.y_test),
+        load("cifar10"),
     )  # fmt: skip
     mean, spread = statistics.fmean(scores), statistics.pstdev(scores)
     yield ["Ridge, then windows", f"{mean:.3f}", f"± {spread:.3f}", f"{spent:.0f} s"]
@@ -163,15 +161,13 @@ def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
 
 def main(device: Device) -> None:
     traced.TRACE_AFTER = 1  # as after the first second of a fit
-    name = torch.cuda.get_device_name(device)
-    head = f"{name}, Python {platform.python_version()}, torch {torch.__version__}.\n"
     tables: list[str] = []
     for measure in (speed, precision_cost, cifar10):
         rows: list[list[str]] = []
         for row in measure(device):
             print(*row, sep=" | ", flush=True)
             rows.append(row)
-            text = "\n".join([head, *tables, list_table(rows)])
+            text = "\n".join([f"{machine()}.\n", *tables, list_table(rows)])
             (MEASURED / "gpu.rst").write_text(text)
         tables.append(list_table(rows))
 

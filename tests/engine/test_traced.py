@@ -244,6 +244,5 @@ def test_nothing_given_is_changed():
     assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
 
 
-def test_pure_is_what_is_traced():
-    """A learner that says nothing takes every step by autograd."""
+def test_a_learner_that_says_nothing_stays_with_autograd():
     assert not isinstance(Learner(pure(nn.Linear(2, 2))).recorder, Traced)
