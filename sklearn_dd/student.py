@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -25,15 +24,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from .data import Array, Standardize
 from .engine import priors
 from .engine.inner_loop import Learner, pure, pure_features
+from .engine.kernels import with_fast_kernels
 from .engine.optimizers import SGD, Adam, Momentum, Optimizer
-from .engine.pooling import with_fast_pooling
 from .engine.priors import Prior, Weights
 from .engine.seeds import Drawing, Stream, generator
 from .engine.traced import Traced
 from .files import load_pool
 from .modules import MLP, ConvNet, LeNet
-
-_NARROW = 16  # channels up to which plain kernels take less time for a step of ten images
 
 
 @dataclass(frozen=True)
@@ -197,32 +194,19 @@ def learner(network: Network, device: torch.device) -> Learner:
         features=pure_features(copy.deepcopy(module), samples),
         recorder=Traced(),
     )
-    widths = [layer.out_channels for layer in module.modules() if isinstance(layer, _ConvNd)]
-    if device.type == "cpu" and widths:
+    if device.type == "cpu" and any(isinstance(layer, _ConvNd) for layer in module.modules()):
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.
-        alone = replace(
+        return replace(
             alone,
-            apply=with_fast_pooling(alone.apply),
-            features=alone.features and with_fast_pooling(alone.features),
+            apply=with_fast_kernels(alone.apply),
+            features=alone.features and with_fast_kernels(alone.features),
         )
-        return replace(alone, surroundings=_plain_convolutions) if max(widths) <= _NARROW else alone
     twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
         alone.apply(twice, samples)
     except Exception:  # vmap refuses what it cannot batch with errors of many types
         return alone
     return replace(alone, at_once=True)
-
-
-@contextmanager
-def _plain_convolutions() -> Iterator[None]:
-    """Convolutions without oneDNN, whose blocks of channels are wider than a narrow layer."""
-    onednn: Any = torch.backends.mkldnn
-    before, onednn.enabled = onednn.enabled, False
-    try:
-        yield
-    finally:
-        onednn.enabled = before
 
 
 def known_nets(init: Any) -> Any:

@@ -70,7 +70,7 @@ def _match(
     It is a sum over stacked nets.
     """
     leaves, x, y = as_leaves(net), x.detach().requires_grad_(), y.detach().requires_grad_()
-    with torch.enable_grad(), learner.surroundings():
+    with torch.enable_grad():
         gradient = torch.autograd.grad(
             learner.objective(leaves, x, y),
             list(leaves.values()),

@@ -143,13 +143,12 @@ class Unrolled:
     ) -> Cotangent:
         """Use up the tape of the steps from ``start``, and add what falls to x̃, ỹ and η."""
         dlrs = total.lrs.view(-1)
-        with learner.surroundings():
-            for t in reversed(range(start, start + len(tape))):
-                cotangent, dx, dy, dlr = tape.pop()(cotangent)
-                k = t % len(total.x)
-                for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
-                    if part is not None:
-                        sink.add_(part)
+        for t in reversed(range(start, start + len(tape))):
+            cotangent, dx, dy, dlr = tape.pop()(cotangent)
+            k = t % len(total.x)
+            for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
+                if part is not None:
+                    sink.add_(part)
         return cotangent
 
     def _plan(self, learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[int, int]:
@@ -169,10 +168,9 @@ class Unrolled:
 def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry, list[PullBack]]:
     """Train, and keep how a cotangent goes back through each step."""
     tape = []
-    with learner.surroundings():
-        for step in steps:
-            carry, pull_back = learner.recorder(learner.optimizer, learner.objective, carry, step)
-            tape.append(pull_back)
+    for step in steps:
+        carry, pull_back = learner.recorder(learner.optimizer, learner.objective, carry, step)
+        tape.append(pull_back)
     return carry, tape
 
 
@@ -185,7 +183,7 @@ def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:
         held[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor), learner.surroundings():
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
         learner.optimizer.record(learner.objective, carry, step)
     return sum(held.values())
 

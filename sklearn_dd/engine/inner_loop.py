@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -113,8 +112,6 @@ class Learner:
         The inner loss ℓ.
     at_once : bool
         Whether several nets go through ``apply`` stacked, in one pass; else one after the other.
-    surroundings : callable
-        Makes the context manager that inner steps run under, such as a choice of kernels.
     features : callable or None
         The input of the network's last linear layer, as a function of its parameters; None where
         it does not end in one.
@@ -126,7 +123,6 @@ class Learner:
     optimizer: Optimizer = field(default_factory=SGD)
     loss: Loss = cross_entropy
     at_once: bool = True
-    surroundings: Callable[[], AbstractContextManager[object]] = nullcontext
     features: Apply | None = None
     recorder: Recorder = by_autograd
 
@@ -160,8 +156,7 @@ def unroll(learner: Learner, carry: Carry, steps: Iterable[Step]) -> Iterator[Ca
     carry = tuple({name: p.clone() for name, p in part.items()} for part in carry)
     yield carry
     for step in steps:
-        with learner.surroundings():
-            carry = learner.optimizer.step(learner.objective, carry, step)
+        carry = learner.optimizer.step(learner.objective, carry, step)
         yield carry
 
 

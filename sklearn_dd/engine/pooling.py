@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
-
-from .inner_loop import Apply
-from .optimizers import Params
 
 Size = int | list[int] | tuple[int, ...]
 
 _aten: Any = torch.ops.aten
-
-
-def with_fast_pooling(apply: Apply) -> Apply:
-    """``apply``, whose 2 × 2 pooling goes through the kernels of this file."""
-
-    def fast(params: Params, x: Tensor) -> Tensor:
-        with _Diverted():
-            return apply(params, x)
-
-    return fast
-
-
-class _Diverted(TorchFunctionMode):
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        # torch.func wants rules of its own for a Function; it is rarely used on a CPU's images.
-        plain = torch._C._are_functorch_transforms_active()
-        return (func if plain else _KERNELS.get(func, func))(*args, **(kwargs or {}))
 
 
 def max_pool2d(
@@ -74,13 +50,6 @@ def avg_pool2d(
     return F.avg_pool2d(
         input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
-
-
-_KERNELS: dict[Any, Callable[..., Any]] = {
-    F.max_pool2d: max_pool2d,
-    torch.max_pool2d: max_pool2d,
-    F.avg_pool2d: avg_pool2d,
-}
 
 
 def _in_tiles(

@@ -125,10 +125,11 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
     work = [node for node in nodes[:-1] if node.op != "placeholder" and node not in spare]
     touched = (not {*cotangent}.isdisjoint(node.all_input_nodes) for node in work)
     end = next((i for i, yes in enumerate(touched) if yes), len(work))
-    first, second = work[:end], _needed(pulled, work[end:])
-    known = {*inputs, *first}
-    wanted = dict.fromkeys(a for node in second for a in node.all_input_nodes)
-    saved = [node for node in wanted | dict.fromkeys(pulled) if node in known]
+    second = _needed(pulled, work[end:])
+    wanted = dict.fromkeys([a for node in second for a in node.all_input_nodes] + pulled)
+    known = {*inputs, *work[:end]}
+    saved = [node for node in wanted if node in known]
+    first = _needed([*after, *saved], work[:end])
     return Programs(
         _program(module, inputs, first, (after, saved)),
         _program(module, [*saved, *cotangent], second, pulled),

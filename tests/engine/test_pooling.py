@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sklearn_dd.engine import pooling
 from sklearn_dd.engine.inner_loop import pure
-from sklearn_dd.engine.pooling import with_fast_pooling
+from sklearn_dd.engine.kernels import with_fast_kernels
 from sklearn_dd.modules import ConvNet, LeNet
 from sklearn_dd.student import Network, learner
 
@@ -152,7 +152,7 @@ def test_networks_are_diverted(torchs, called):
         apply = pure(module)
         params = dict(module.named_parameters())
         before = len(called)
-        torch.testing.assert_close(with_fast_pooling(apply)(params, x), apply(params, x))
+        torch.testing.assert_close(with_fast_kernels(apply)(params, x), apply(params, x))
         assert len(called) == before + 1
 
 
@@ -161,7 +161,7 @@ def test_several_nets_at_once(torchs, called):
     apply = pure(Functional(torchs))
     params = {name: torch.stack([p, -p]) for name, p in Functional(torchs).named_parameters()}
     x = images(20, 1, 28, 28)
-    torch.testing.assert_close(with_fast_pooling(apply)(params, x), apply(params, x))
+    torch.testing.assert_close(with_fast_kernels(apply)(params, x), apply(params, x))
 
 
 def test_students_on_a_cpu_pool_so(torchs, called):
