@@ -99,7 +99,7 @@ def adapt(
     run.save(overview(distiller, steps.step_scores, name), key)
 
     known = DatasetDistiller(**distiller.get_params(deep=False))
-    known.set_params(init=[held_out[0]], max_iter=run.pick(400, 4000))
+    known.set_params(init=[held_out[0]], max_iter=run.pick(400, 1000))
     seconds = run.fit(f"adapt-{key}-known", known, here.X, here.y)
     scores = known.evaluate(here.X_test, here.y_test).scores
     yield cell(f"{name}: one known net, after", paper.known, scores, seconds)
