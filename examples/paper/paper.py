@@ -160,6 +160,7 @@ class Experiment:
         The seconds of all runs count, and a fit that was finished is not made again, unless data or
         parameters have changed.
         """
+        distiller.set_params(random_state=self.seed)
         name = f"{name}-{_digest(distiller, X, y)}"
         checkpoint, clock = self.kept / f"{name}.checkpoint", self.kept / f"{name}.seconds"
         result = self.kept / f"{name}.result"
@@ -167,9 +168,7 @@ class Experiment:
             vars(distiller).update(joblib.load(result))
             return float(clock.read_text())
         before = float(clock.read_text()) if clock.exists() else 0.0
-        distiller.set_params(
-            random_state=self.seed, checkpoint=checkpoint, checkpoint_every=50, verbose=1
-        )
+        distiller.set_params(checkpoint=checkpoint, checkpoint_every=50, verbose=1)
         start = time.monotonic()
         try:
             distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
@@ -214,8 +213,10 @@ class Experiment:
 
 
 def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
-    """Of what a fit depends on."""
-    return joblib.hash([describe(distiller.get_params(deep=False)), X, y])[:8]
+    """Of what a fit depends on: not of where it is kept, or what it prints."""
+    apart = ("checkpoint", "checkpoint_every", "verbose")
+    params = {k: v for k, v in distiller.get_params(deep=False).items() if k not in apart}
+    return joblib.hash([describe(params), X, y])[:8]
 
 
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:
