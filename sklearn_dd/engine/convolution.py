@@ -1,12 +1,13 @@
 """2-D convolutions on a CPU whose derivatives of every order take fast kernels.
 
-A convolution is linear in its images and in its weights, and so are its two derivatives. The
-derivatives of each of the three are the other two, so that these are enough for all orders:
+A convolution without bias is linear in each of its arguments, images and weights, and so are its
+two derivatives. The derivatives of each of the three are the other two, so that these are enough
+for all orders:
 
     y = convolve(x, w),    x̄ = images(ȳ, w),    w̄ = weights(x, ȳ).
 
 torch's second derivatives are convolutions with batch and channels exchanged, which are slow for
-large batches; and its gradient for images of one or three channels pads them to a block of sixteen.
+large batches; and its gradient for images of few channels pads them to a block of sixteen.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 Pixels = int | list[int] | tuple[int, ...]
 
 _aten: Any = torch.ops.aten
-_FEW = 4  # channels for which a product and sums of its rows take less time than a padded block
+_FEW = (
+    4  # up to so many channels, a product and sums of its rows take less time than a padded block
+)
 
 
 def conv2d(
@@ -36,21 +39,24 @@ def conv2d(
 ) -> Any:
     """As `torch.nn.functional.conv2d`."""
     plain = groups == 1 and dilation in (1, (1, 1), [1, 1]) and not isinstance(padding, str)
-    if plain and _are_images(input):
+    if plain and _is_ours(input):
         return _Convolve.apply(input, weight, bias, _pair(stride), _pair(padding))
     # Its padding is a size in one overload, and a word in another.
     theirs: Any = F.conv2d
     return theirs(input, weight, bias, stride, padding, dilation, groups)
 
 
-def _are_images(x: Tensor) -> bool:
-    """Whether they are what the functions below are for: others torch reads faster itself."""
-    exact = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+def _is_ours(x: Any) -> bool:
+    """Whether the functions below take these images; all others are left to torch."""
+    if not isinstance(x, Tensor) or torch.is_autocast_enabled("cpu"):
+        return False
+    exact = x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu"
     return exact and x.ndim == 4 and x.is_contiguous()
 
 
-def _pair(size: Any) -> list[int]:
-    return [size, size] if isinstance(size, int) else [*size] * (3 - len(size))
+def _pair(size: Any) -> list[Any]:
+    sizes = [*size] if isinstance(size, list | tuple) else [size]
+    return 2 * sizes if len(sizes) == 1 else sizes
 
 
 class _Convolve(Function):
@@ -87,10 +93,10 @@ class _Images(Function):
         ctx.how = stride, padding
         if shape[1] > _FEW:
             return conv2d_input(shape, w, g, stride, padding)
-        (x, *_) = _aten._slow_conv2d_backward.output_mask(
-            g.contiguous(), g.new_empty(shape), w.contiguous(), w.shape[2:], stride, padding,
-            [True, False, False],
-        )  # fmt: skip
+        # It has no rule for tensors without values: tracing runs it on some.
+        x, _, _ = _aten._slow_conv2d_backward.output_mask(
+            g, g.new_empty(shape), w, w.shape[2:], stride, padding, [True, False, False]
+        )
         return x
 
     @staticmethod

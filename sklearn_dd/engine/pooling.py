@@ -9,17 +9,17 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-Size = int | list[int] | tuple[int, ...]
+from .convolution import Pixels
 
 _aten: Any = torch.ops.aten
 
 
 def max_pool2d(
     input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
+    kernel_size: Pixels,
+    stride: Pixels | None = None,
+    padding: Pixels = 0,
+    dilation: Pixels = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -36,9 +36,9 @@ def max_pool2d(
 
 def avg_pool2d(
     input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
+    kernel_size: Pixels,
+    stride: Pixels | None = None,
+    padding: Pixels = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -53,7 +53,7 @@ def avg_pool2d(
 
 
 def _in_tiles(
-    x: Tensor, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
+    x: Tensor, kernel_size: Pixels, stride: Pixels | None, padding: Pixels, dilation: Pixels = 1
 ) -> bool:
     """Whether 2 × 2 windows cover the image side by side."""
     if stride is None or stride in ((), []):

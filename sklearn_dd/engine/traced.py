@@ -154,8 +154,8 @@ def _spare_views(nodes: list[fx.Node]) -> set[fx.Node]:
 
 
 def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
-    """Those of the nodes, in their order, that ``outputs`` are made by or that work in place."""
-    needed = {*outputs, *(node for node in nodes if _works_in_place(node))}
+    """Those of the nodes, in their order, that make ``outputs`` or have effects beside."""
+    needed = {*outputs, *(node for node in nodes if _has_effects(node))}
     for node in reversed(nodes):
         if node in needed:
             needed.update(node.all_input_nodes)
@@ -166,8 +166,9 @@ def _tags(node: fx.Node) -> Sequence[torch.Tag]:
     return node.target.tags if isinstance(node.target, torch._ops.OpOverload) else ()
 
 
-def _works_in_place(node: fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+def _has_effects(node: fx.Node) -> bool:
+    # The second one's schema hides that it writes running statistics.
+    return node.is_impure() or node.target is torch.ops.aten.native_batch_norm.default
 
 
 def _program(

@@ -1,5 +1,8 @@
 """A convolution of ours is torch's: values, gradients, their gradients, and every option."""
 
+from itertools import product
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -34,6 +37,7 @@ OPTIONS = [
     {"padding": 2},
     {"stride": 2, "padding": (1, 0)},
     {"stride": (2, 1), "padding": [2]},
+    {"stride": np.int64(2), "padding": (1,)},
 ]
 
 
@@ -41,20 +45,36 @@ OPTIONS = [
 @pytest.mark.parametrize("channels", [1, 3, 6])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_values_and_gradients_of_three_orders(called, options, channels, dtype):
-    x, w, b = (normal(*s, dtype=dtype) for s in [(7, channels, 9, 8), (5, channels, 3, 4), (5,)])
+    tensors = [normal(*shape, dtype=dtype) for shape in [(7, channels, 9, 8), (5, channels, 3, 4)]]
+    tensors.append(normal(5, dtype=dtype))
     results = []
     for conv in (F.conv2d, conv2d):
-        leaves = [t.clone().requires_grad_() for t in (x, w, b)]
+        leaves = [t.clone().requires_grad_() for t in tensors]
         found = [conv(*leaves, **options)]
+        orders = [found]
         for _ in range(3):
             # It bends, so that each order's gradient depends on all leaves.
             total = sum(F.softplus(t).sum() for t in found)
             found = grad(total, leaves, create_graph=True)
-            results.append(found)
+            orders.append(found)
+        results.append([t for order in orders for t in order])
     assert called
-    for theirs, ours in zip(results[:3], results[3:], strict=True):
-        for a, b in zip(theirs, ours, strict=True):
-            assert (a - b).norm() <= 10 * torch.finfo(dtype).eps * a.norm()
+    for theirs, ours in zip(*results, strict=True):
+        assert (ours - theirs).norm() <= 100 * torch.finfo(dtype).eps * theirs.norm()
+
+
+@pytest.mark.parametrize("wanted", [*product([True, False], repeat=3)][:-1], ids=str)
+def test_what_wants_no_gradient_gets_none(wanted):
+    tensors = [normal(4, 2, 6, 6), normal(3, 2, 3, 3), normal(3)]
+    results = []
+    for conv in (F.conv2d, conv2d):
+        inputs = [t.clone().requires_grad_(yes) for t, yes in zip(tensors, wanted, strict=True)]
+        leaves = [t for t in inputs if t.requires_grad]
+        first = grad(F.softplus(conv(*inputs)).sum(), leaves, create_graph=True)
+        second = grad(sum(F.softplus(t).sum() for t in first), leaves)
+        results.append([*first, *second])
+    for theirs, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("channels", [2, 5], ids=["few channels", "more"])
@@ -87,6 +107,19 @@ def test_other_tensors_are_torchs(called):
         assert torch.equal(conv2d(other, weight), F.conv2d(other, weight))
     with torch.autocast("cpu", torch.bfloat16):
         assert conv2d(x.float(), w.float()).dtype == torch.bfloat16
+    assert not called
+
+
+def test_errors_are_torchs():
+    x, w = normal(3, 4, 9, 9), normal(6, 4, 3, 3)
+    for arguments in ((x, w, None, (1, 1, 1)), (x, w, None, 2.0), (x, w[:, :3]), (x.tolist(), w)):
+        with pytest.raises((RuntimeError, TypeError), match=r"conv2d|stride|channels"):
+            conv2d(*arguments)
+
+
+def test_other_devices_are_torchs(called):
+    x, w = torch.zeros(2, 3, 8, 8, device="meta"), torch.zeros(4, 3, 3, 3, device="meta")
+    assert conv2d(x, w).shape == (2, 4, 6, 6)
     assert not called
 
 

@@ -1,6 +1,7 @@
 """A traced step is autograd's, to the bit: the same operations in the same order."""
 
 import dataclasses
+import operator
 import random
 from concurrent.futures import ThreadPoolExecutor
 
@@ -97,6 +98,40 @@ def test_changes_in_place_keep_their_order():
     torch.manual_seed(0)
     net = InPlace(nn.Linear(5, 6), nn.Linear(6, 3))
     assert assert_same(Problem(net, (5,))) == [True]
+
+
+def test_programs_do_nothing_in_vain():
+    """Autograd has no use for images' gradients in the first program, but for those that serve
+    the second one.
+    """
+    torch.manual_seed(0)
+    shape = (1, 28, 28)
+    network = Network(LeNet, {"sample_shape": shape, "n_classes": 3}, shape)
+    p = Problem(network(), shape, dtype=torch.float32)
+    pupil = learner(network, torch.device("cpu"))
+    carry = SGD().start({name: q[0] for name, q in p.params.items()})
+    programs = traced.trace(SGD(), pupil.objective, carry, (p.x[0], p.y[0], p.lrs[0, 0]))
+    for program in programs:
+        made = [n for n in program.__self__.graph.nodes if n.op == "call_function"]
+        assert all(n.users for n in made if n.target is not operator.getitem)
+
+
+class Checked(nn.Sequential):
+    """Its second layer's values serve nothing but a check."""
+
+    def forward(self, x):
+        torch._assert_async(self[1](x).sum().isfinite(), "not finite")
+        return self[0](x)
+
+
+def test_checks_go_on():
+    torch.manual_seed(0)
+    p = Problem(Checked(nn.Linear(5, 3), nn.Linear(5, 2)), (5,))
+    assert assert_same(p) == [True]
+    carry = SGD().start({name: q[0] for name, q in p.params.items()})
+    programs = traced.trace(SGD(), p.learner.objective, carry, (p.x[0], p.y[0], p.lrs[0, 0]))
+    with pytest.raises(RuntimeError, match="not finite"):
+        programs.record(carry, (p.x[0] / 0, p.y[0], p.lrs[0, 0]))
 
 
 class WithSpare(nn.Linear):
