@@ -23,9 +23,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 Pixels = int | list[int] | tuple[int, ...]
 
 _aten: Any = torch.ops.aten
-_FEW = (
-    4  # up to so many channels, a product and sums of its rows take less time than a padded block
-)
+_FEW = 4  # channels, up to which a product and sums of its rows take less time than the padding
 
 
 def conv2d(
