@@ -5,9 +5,9 @@ labels are fixed and its nets take steps of SGD; ours are learned, and ours take
 real images of the target set are 7,291 or 60,000. USPS is here the original set of 16 x 16 pixels,
 resized to 22 x 22 in a frame of 28 x 28, so that its mean is that of the paper's copy. Its standard
 test images are harder than its training images; the paper's are another 1,860 of 9,298, so a split
-of these sizes, drawn at random, stands beside the standard one. Its few training images are also
-taken moved by a pixel: on some that were held out, that made one known net better. SVHN, in grey,
-is used where it is given.
+of these sizes, drawn at random, stands beside the standard one. For one known net its few training
+images are also taken moved by a pixel, and their labels smoothed: on 30 % of them, held out, that
+made each of three nets better (97.9 to 98.2 % on average). SVHN, in grey, is used where it is given.
 
     python examples/paper/adaptation.py [--quick] [--seed 0]
 """
@@ -22,6 +22,7 @@ import torch
 from paper import DATA, Cell, Data, Experiment, cell, load, main, overview
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
+from torch.nn import functional as F
 
 from sklearn_dd import DatasetDistiller, RandomSamples, train_pool
 from sklearn_dd.modules import LeNet
@@ -74,9 +75,14 @@ def at_random(usps: Data) -> Data:
 
 
 def moved(data: Data) -> tuple[np.ndarray, np.ndarray]:
-    """Its training images, and copies moved by a pixel to each side: few are learned by heart."""
+    """Its training images, and copies of them moved by a pixel to each side."""
     sides = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
     return np.concatenate([np.roll(data.X, by, axis=(1, 2)) for by in sides]), np.tile(data.y, 5)
+
+
+def smoothed(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy that asks for 91 %, not for certainty."""
+    return F.cross_entropy(logits, y, label_smoothing=0.1)
 
 
 def adapt(
@@ -95,8 +101,7 @@ def adapt(
         **schedule, init=train, labels="free", data_init="real", distill_lr=0.003, n_inits=1,
         validation_fraction=0, max_iter=run.pick(600, 5000),
     )  # fmt: skip
-    X, y = moved(here) if len(here.X) < 10_000 else (here.X, here.y)
-    seconds = run.fit(f"adapt-{key}-unknown", distiller, X, y)
+    seconds = run.fit(f"adapt-{key}-unknown", distiller, here.X, here.y)
     few = held_out[:20]  # to score nets after each step takes thirty times as long as at the end
     steps = distiller.evaluate(here.X_test, here.y_test, init=few, n_inits=len(few))
     yield cell(f"{name}: unknown nets, before", paper.before, steps.step_scores[0])
@@ -108,6 +113,10 @@ def adapt(
 
     known = DatasetDistiller(**distiller.get_params(deep=False))
     known.set_params(init=[held_out[0]], max_iter=run.pick(400, 1000))
+    X, y = here.X, here.y
+    if len(X) < 10_000:  # one net learns so few by heart
+        X, y = moved(here)
+        known.set_params(objective=smoothed)
     seconds = run.fit(f"adapt-{key}-known", known, X, y)
     scores = known.evaluate(here.X_test, here.y_test).scores
     yield cell(f"{name}: one known net, after", paper.known, scores, seconds)
