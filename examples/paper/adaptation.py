@@ -7,7 +7,8 @@ resized to 22 x 22 in a frame of 28 x 28, so that its mean is that of the paper'
 test images are harder than its training images; the paper's are another 1,860 of 9,298, so a split
 of these sizes, drawn at random, stands beside the standard one. For one known net its few training
 images are also taken moved by a pixel, and their labels smoothed: on 30 % of them, held out, that
-made each of three nets better (97.9 to 98.2 % on average). SVHN, in grey, is used where it is given.
+made each of three nets better (97.9 to 98.2 % on average). SVHN, in grey, is used where it is
+given.
 
     python examples/paper/adaptation.py [--quick] [--seed 0]
 """
