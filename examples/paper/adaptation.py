@@ -100,7 +100,7 @@ def adapt(
     schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
         **schedule, init=train, labels="free", data_init="real", distill_lr=0.003, n_inits=1,
-        validation_fraction=0, max_iter=run.pick(600, 5000),
+        validation_fraction=0, max_iter=run.pick(200, 5000),
     )  # fmt: skip
     seconds = run.fit(f"adapt-{key}-unknown", distiller, here.X, here.y)
     few = held_out[:20]  # to score nets after each step takes thirty times as long as at the end
@@ -113,7 +113,7 @@ def adapt(
     run.save(overview(distiller, steps.step_scores, name), key)
 
     known = DatasetDistiller(**distiller.get_params(deep=False))
-    known.set_params(init=[held_out[0]], max_iter=run.pick(400, 1000))
+    known.set_params(init=[held_out[0]], max_iter=run.pick(100, 1000))
     X, y = here.X, here.y
     if len(X) < 10_000:  # one net learns so few by heart
         X, y = moved(here)
