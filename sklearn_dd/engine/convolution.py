@@ -91,7 +91,7 @@ class _Images(Function):
         ctx.how = stride, padding
         if shape[1] > _FEW:
             return conv2d_input(shape, w, g, stride, padding)
-        # It has no rule for tensors without values: tracing runs it on some.
+        # Fake tensors have no rule for this kernel: tracing runs it on real ones in their place.
         x, _, _ = _aten._slow_conv2d_backward.output_mask(
             g, g.new_empty(shape), w, w.shape[2:], stride, padding, [True, False, False]
         )

@@ -128,28 +128,10 @@ class Unrolled:
         )  # fmt: skip
         total.loss.add_(loss)
         state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]
-        cotangent = self._pull_back(learner, [*slope, *state], tape, kept, total)
+        cotangent = pull_back([*slope, *state], tape, kept, total)
         for start, end in reversed(segments[:-1]):
             _, tape = record(learner, checkpoints.pop(), steps[start:end])
-            cotangent = self._pull_back(learner, cotangent, tape, start, total)
-
-    def _pull_back(
-        self,
-        learner: Learner,
-        cotangent: Cotangent,
-        tape: list[PullBack],
-        start: int,
-        total: Hypergradient,
-    ) -> Cotangent:
-        """Use up the tape of the steps from ``start``, and add what falls to x̃, ỹ and η."""
-        dlrs = total.lrs.view(-1)
-        for t in reversed(range(start, start + len(tape))):
-            cotangent, dx, dy, dlr = tape.pop()(cotangent)
-            k = t % len(total.x)
-            for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
-                if part is not None:
-                    sink.add_(part)
-        return cotangent
+            cotangent = pull_back(cotangent, tape, start, total)
 
     def _plan(self, learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[int, int]:
         """How many steps to record at one time, and how many at the end, beside the outer pass."""
@@ -172,6 +154,20 @@ def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry
         carry, pull_back = learner.recorder(learner.optimizer, learner.objective, carry, step)
         tape.append(pull_back)
     return carry, tape
+
+
+def pull_back(
+    cotangent: Cotangent, tape: list[PullBack], start: int, total: Hypergradient
+) -> Cotangent:
+    """Use up the tape of the steps from ``start``, and add what falls to x̃, ỹ and η."""
+    dlrs = total.lrs.view(-1)
+    for t in reversed(range(start, start + len(tape))):
+        cotangent, dx, dy, dlr = tape.pop()(cotangent)
+        k = t % len(total.x)
+        for sink, part in ((total.x[k], dx), (total.y[k], dy), (dlrs[t], dlr)):
+            if part is not None:
+                sink.add_(part)
+    return cotangent
 
 
 def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:

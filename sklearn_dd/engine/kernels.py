@@ -37,6 +37,6 @@ class _Diverted(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        # torch.func and forward mode want rules of their own for a Function.
+        # torch.func wants rules of its own for a Function; it is rarely used on a CPU's images.
         plain = torch._C._are_functorch_transforms_active()
         return (func if plain else _KERNELS.get(func, func))(*args, **(kwargs or {}))

@@ -101,9 +101,7 @@ def test_changes_in_place_keep_their_order():
 
 
 def test_programs_do_nothing_in_vain():
-    """Autograd has no use for images' gradients in the first program, but for those that serve
-    the second one.
-    """
+    """Our convolutions compute images' gradients in a first step too, where no one takes them."""
     torch.manual_seed(0)
     shape = (1, 28, 28)
     network = Network(LeNet, {"sample_shape": shape, "n_classes": 3}, shape)
