@@ -189,10 +189,9 @@ def learner(network: Network, device: torch.device) -> Learner:
     samples = torch.zeros(2, *network.sample_shape, device=device)
     alone = Learner(
         pure(module),
-        network.optimizer,
+        Traced(network.optimizer),
         at_once=False,
         features=pure_features(copy.deepcopy(module), samples),
-        recorder=Traced(),
     )
     if device.type == "cpu" and any(isinstance(layer, _ConvNd) for layer in module.modules()):
         # Together, the convolutions of several nets are grouped ones, which are slow on a CPU.

@@ -18,7 +18,9 @@ STANDARD = {
     "enum",
     "itertools",
     "math",
+    "operator",
     "threading",
+    "types",
     "typing",
     "warnings",
 }

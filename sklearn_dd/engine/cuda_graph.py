@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from .hypergradient import Hypergradient, Task, Unrolled
-from .inner_loop import Learner, by_autograd
+from .inner_loop import Learner
 from .objectives import Objective
+from .traced import untraced
 
 Function = Callable[..., tuple[Tensor, ...]]
 """Tensors -> tensors; changes none of its arguments."""
@@ -96,7 +97,7 @@ class CudaGraph:
 
     def _record(self, task: Task, inputs: list[Tensor]) -> Function | None:
         # Steps as programs would save nothing, and must not be traced amid a capture.
-        learner = replace(task.learner, recorder=by_autograd)
+        learner = replace(task.learner, optimizer=untraced(task.learner.optimizer))
 
         def estimate(*inputs: Tensor) -> Hypergradient:
             *nets, x, y, lrs, x_real, y_real = inputs

@@ -15,6 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from .inner_loop import Learner, schedule, train
 from .objectives import Objective, mean_over_nets
 from .optimizers import Carry, Cotangent, Params, PullBack, Step, as_leaves
+from .traced import untraced
 
 
 class Hypergradient(NamedTuple):
@@ -151,7 +152,7 @@ def record(learner: Learner, carry: Carry, steps: Sequence[Step]) -> tuple[Carry
     """Train, and keep how a cotangent goes back through each step."""
     tape = []
     for step in steps:
-        carry, pull_back = learner.recorder(learner.optimizer, learner.objective, carry, step)
+        carry, pull_back = learner.optimizer.record(learner.objective, carry, step)
         tape.append(pull_back)
     return carry, tape
 
@@ -180,7 +181,7 @@ def graph_bytes(learner: Learner, carry: Carry, step: Step) -> int:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        learner.optimizer.record(learner.objective, carry, step)
+        untraced(learner.optimizer).record(learner.objective, carry, step)
     return sum(held.values())
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
-from .optimizers import SGD, Carry, Objective, Optimizer, Params, PullBack, Step
+from .optimizers import SGD, Carry, Optimizer, Params, Step
 
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> logits or features (batch, n), stacked if params are."""
@@ -21,10 +21,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 A sum over nets has each one's own gradient as its derivative: one reverse pass serves them all.
 """
-
-
-Recorder = Callable[[Optimizer, Objective, Carry, Step], tuple[Carry, PullBack]]
-"""Takes a step as `Optimizer.record` does."""
 
 
 def pure(module: nn.Module) -> Apply:
@@ -91,13 +87,6 @@ def mean_squared_error(
     return (outputs - y).square().sum() * (1 / y.numel())
 
 
-def by_autograd(
-    optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
-) -> tuple[Carry, PullBack]:
-    """Record a step by autograd."""
-    return optimizer.record(objective, carry, step)
-
-
 @dataclass(frozen=True)
 class Learner:
     """A network and how it learns.
@@ -107,7 +96,7 @@ class Learner:
     apply : callable
         The network as a function of its parameters.
     optimizer : Optimizer
-        What makes a step of a gradient.
+        What makes a step of a gradient; a `Traced` one is faster for many of the same shapes.
     loss : callable
         The inner loss ℓ.
     at_once : bool
@@ -115,8 +104,6 @@ class Learner:
     features : callable or None
         The input of the network's last linear layer, as a function of its parameters; None where
         it does not end in one.
-    recorder : callable
-        Records steps for the way back; `Traced` is faster for many of the same shapes.
     """
 
     apply: Apply
@@ -124,7 +111,6 @@ class Learner:
     loss: Loss = cross_entropy
     at_once: bool = True
     features: Apply | None = None
-    recorder: Recorder = by_autograd
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked nets as they go through ``apply``: all of them, or each of them alone."""

@@ -7,19 +7,24 @@ same, so that it is enough to trace one and to repeat its operations.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from threading import current_thread, main_thread
+from types import MethodDescriptorType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
+from torch._ops import OpOverload
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
-from .optimizers import Carry, Cotangent, Objective, Optimizer, PullBack, Pulled, Step, flat
+from .optimizers import Carry, Cotangent, Objective, Optimizer, Params, PullBack, Pulled, Step, flat
 
 TRACE_AFTER = 1000  # steps by autograd, which take longer than to trace one
+
+_aten: Any = torch.ops.aten
 
 
 class Programs(NamedTuple):
@@ -27,6 +32,11 @@ class Programs(NamedTuple):
 
     forward: Callable[..., tuple[list[Tensor], list[Any]]]  # carry, step -> next carry, saved
     backward: Callable[..., list[Any]]  # saved, cotangent -> cotangent before; for x, y and lr
+
+    def step(self, carry: Carry, step: Step) -> Carry:
+        """As `Optimizer.step` does, but for its argument, which stays."""
+        with torch.no_grad():
+            return _like(carry, self.forward(*flat(carry), *step)[0])
 
     def record(self, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """As `Optimizer.record` does."""
@@ -42,15 +52,21 @@ class Programs(NamedTuple):
 
 
 class Traced:
-    """Record steps by autograd at first, and by programs once there were many of the same shapes.
+    """An optimiser whose steps are programs, once there were many of the same shapes.
 
-    A program has the operations that autograd ran for one such step, in their order. It is used
-    where its results, on two steps that have nothing in common, are autograd's to the bit; a net
-    that decides by values or draws at random stays with autograd. One object serves one learner,
-    in one thread; only the main one traces.
+    A program has the operations that autograd ran for one such step, in their order, less those
+    that come to nothing. It is used where its results, on two steps that have nothing in common,
+    are autograd's to the bit; a net that decides by values or draws at random stays with autograd.
+    One object serves one learner, in one thread; only the main one traces.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose steps they are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
         self._forget(None)
 
     def _forget(self, objective: Objective | None) -> None:
@@ -58,19 +74,42 @@ class Traced:
         self._steps: Counter[Any] = Counter()
         self._programs: dict[Any, Programs | None] = {}
 
-    def __call__(
-        self, optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
-    ) -> tuple[Carry, PullBack]:
+    def start(self, params: Params) -> Carry:
+        """The carry before the first step."""
+        return self.optimizer.start(params)
+
+    def update(self, carry: Carry, gradient: Params, lr: Tensor) -> Carry:
+        """The carry after a step along ``gradient``; differentiable."""
+        return self.optimizer.update(carry, gradient, lr)
+
+    def step(self, objective: Objective, carry: Carry, step: Step) -> Carry:
+        """The carry after one step; no graph. It may overwrite its argument."""
+        programs = self._of_shapes(objective, carry, step)
+        if programs is None:
+            return self.optimizer.step(objective, carry, step)
+        return programs.step(carry, step)
+
+    def record(self, objective: Objective, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
+        """The carry after one step, and how a cotangent goes back through it."""
+        programs = self._of_shapes(objective, carry, step)
+        if programs is None:
+            return self.optimizer.record(objective, carry, step)
+        return programs.record(carry, step)
+
+    def _of_shapes(self, objective: Objective, carry: Carry, step: Step) -> Programs | None:
+        """The programs of such a step; None where there are none, or not yet."""
         if objective != self._objective:
             self._forget(objective)
         key = (*((t.shape, t.stride(), t.dtype) for t in step), *(p.shape for p in flat(carry)))
         self._steps[key] += 1
         if self._steps[key] == TRACE_AFTER and current_thread() is main_thread():
-            self._programs[key] = trace(optimizer, objective, carry, step)
-        programs = self._programs.get(key)
-        if programs is None:
-            return optimizer.record(objective, carry, step)
-        return programs.record(carry, step)
+            self._programs[key] = trace(self.optimizer, objective, carry, step)
+        return self._programs.get(key)
+
+
+def untraced(optimizer: Optimizer) -> Optimizer:
+    """The optimiser whose steps are autograd's."""
+    return optimizer.optimizer if isinstance(optimizer, Traced) else optimizer
 
 
 def trace(optimizer: Optimizer, objective: Objective, carry: Carry, step: Step) -> Programs | None:
@@ -118,7 +157,7 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
     nodes = list(module.graph.nodes)
     if any(torch.Tag.nondeterministic_seeded in _tags(node) for node in nodes):
         return None
-    spare = _spare_views(nodes)
+    spare = _spare(nodes)
     placeholders = [node for node in nodes if node.op == "placeholder"]
     inputs, cotangent = placeholders[:n_inputs], placeholders[n_inputs:]
     after, pulled = nodes[-1].args[0]
@@ -136,21 +175,55 @@ def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
     )
 
 
-def _spare_views(nodes: list[fx.Node]) -> set[fx.Node]:
-    """Nodes that show what an earlier one shows of the same memory, which takes their place."""
+def _spare(nodes: list[fx.Node]) -> set[fx.Node]:
+    """Nodes that have the value of an earlier one, which takes their place."""
     spare: set[fx.Node] = set()
+    zeros: set[Any] = set()
     transposed: dict[fx.Node, fx.Node] = {}
+    written = _written(nodes)
     for node in nodes:
-        if node.target is torch.ops.aten.detach.default:
+        earlier = node
+        if node.target in (_aten.zeros.default, _aten.zeros_like.default):
+            zeros.add(node)
+        elif node.target is _aten.detach.default:
             earlier = node.all_input_nodes[0]
-        elif node.target is torch.ops.aten.t.default:
-            earlier = transposed.setdefault(node.all_input_nodes[0], node)
-        else:
-            continue
+        elif node.target is _aten.t.default:
+            shown = node.all_input_nodes[0]
+            again = shown.target is _aten.t.default
+            earlier = shown.all_input_nodes[0] if again else transposed.setdefault(shown, node)
+        elif node.target is _aten.add.Tensor and not zeros.isdisjoint(node.all_input_nodes):
+            other = min(node.all_input_nodes, key=zeros.__contains__)
+            if _layout(other) == _layout(node) and written.isdisjoint(map(_owner, (other, node))):
+                earlier = other
         if earlier is not node:
             node.replace_all_uses_with(earlier)
             spare.add(node)
     return spare
+
+
+def _layout(node: fx.Node) -> tuple[Any, ...]:
+    t = node.meta["val"]
+    return t.shape, t.stride(), t.dtype
+
+
+def _written(nodes: list[fx.Node]) -> set[fx.Node]:
+    """The owners of memory that an operation changes."""
+    return {
+        _owner(value)
+        for node in nodes
+        if isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+        for value in node.all_input_nodes
+    }
+
+
+def _owner(node: fx.Node) -> fx.Node:
+    """The node that made the memory which this one shows."""
+    while node.target is operator.getitem or (
+        isinstance(node.target, OpOverload)
+        and any(value.alias_info is not None for value in node.target._schema.returns)
+    ):
+        node = node.all_input_nodes[0]
+    return node
 
 
 def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
@@ -163,7 +236,7 @@ def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.
 
 
 def _tags(node: fx.Node) -> Sequence[torch.Tag]:
-    return node.target.tags if isinstance(node.target, torch._ops.OpOverload) else ()
+    return node.target.tags if isinstance(node.target, OpOverload) else ()
 
 
 def _has_effects(node: fx.Node) -> bool:
@@ -178,8 +251,19 @@ def _program(
     copies = {node: graph.placeholder(node.name) for node in inputs}
     for node in body:
         copies[node] = graph.node_copy(node, copies.__getitem__)
+        copies[node].target = _binding(node.target)
     graph.output(map_arg(outputs, copies.__getitem__))
     return fx.GraphModule(module, graph).forward
+
+
+def _binding(target: Any) -> Any:
+    """torch's own function for an operation, a call of which takes two thirds of the time."""
+    if not isinstance(target, OpOverload) or target.namespace != "aten":
+        return target
+    name = target._schema.name.removeprefix("aten::")
+    method = getattr(Tensor, name, None)
+    found = method if isinstance(method, MethodDescriptorType) else target
+    return getattr(torch._C._VariableFunctions, name, found)
 
 
 def _like(carry: Carry, tensors: Iterable[Tensor]) -> Carry:

@@ -8,17 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_leaves
 
 from sklearn_dd.engine import traced
 from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import Learner, by_autograd, mean_squared_error, pure
-from sklearn_dd.engine.optimizers import SGD, Adam, Momentum
+from sklearn_dd.engine.inner_loop import (
+    Learner,
+    mean_squared_error,
+    pure,
+    schedule,
+    train,
+)
+from sklearn_dd.engine.optimizers import SGD, Adam, Momentum, flat
 from sklearn_dd.engine.traced import Traced
 from sklearn_dd.modules import MLP, ConvNet, LeNet
 from sklearn_dd.student import Network, learner
 
 from .problems import PROBLEMS, Problem
 
+aten = torch.ops.aten
 OPTIMIZERS = [SGD(), Momentum(0.7), Adam((0.8, 0.95), eps=1e-3)]
 
 
@@ -28,25 +37,27 @@ def at_once(monkeypatch):
     monkeypatch.setattr(traced, "TRACE_AFTER", 3)
 
 
-def trainer(p, **changed):
-    return dataclasses.replace(p.learner, recorder=Traced(), **changed)
+def trainer(p):
+    return dataclasses.replace(p.learner, optimizer=Traced(p.learner.optimizer))
 
 
-def assert_same(p, **changed):
+def assert_same(p):
     """An estimate that begins with autograd and one by programs alone are autograd's."""
-    ours, estimator = trainer(p, **changed), Unrolled()
-    wanted = estimator(p.task(learner=dataclasses.replace(p.learner, **changed)))
+    ours, estimator = trainer(p), Unrolled()
+    wanted = estimator(p.task())
     for _ in range(2):
         found = estimator(p.task(learner=ours))
         assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-    return [programs is not None for programs in ours.recorder._programs.values()]
+    return [programs is not None for programs in ours.optimizer._programs.values()]
 
 
 @pytest.mark.parametrize("make", PROBLEMS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
 def test_is_autograds_to_the_bit(make, optimizer):
     torch.manual_seed(0)
-    assert assert_same(make(), optimizer=optimizer) == [True]
+    p = make()
+    p.learner = dataclasses.replace(p.learner, optimizer=optimizer)
+    assert assert_same(p) == [True]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +69,8 @@ def test_students_are_traced(module, shape):
     p = Problem(module(shape, 3), shape, n_epochs=4, n_steps=1, dtype=torch.float32)
     network = Network(module, {"sample_shape": shape, "n_classes": 3}, shape)
     p.learner = learner(network, torch.device("cpu"))
-    assert isinstance(p.learner.recorder, Traced)
-    p.learner = dataclasses.replace(p.learner, recorder=by_autograd)
+    assert isinstance(p.learner.optimizer, Traced)
+    p.learner = dataclasses.replace(p.learner, optimizer=SGD())
     assert assert_same(p) == [True]
 
 
@@ -81,7 +92,7 @@ def test_other_shapes_have_programs_of_their_own():
         wanted = estimator(p.task(x=x, y=y))
         found = estimator(p.task(x=x, y=y, learner=ours))
         assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-    assert len(ours.recorder._programs) == 2
+    assert len(ours.optimizer._programs) == 2
 
 
 class InPlace(nn.Sequential):
@@ -112,6 +123,85 @@ def test_programs_do_nothing_in_vain():
     for program in programs:
         made = [n for n in program.__self__.graph.nodes if n.op == "call_function"]
         assert all(n.users for n in made if n.target is not operator.getitem)
+
+
+def written_down(function, *inputs):
+    """The operations of ``function`` in a program of it, and what the program returns."""
+    module = make_fx(function, tracing_mode="fake")(*inputs)
+    nodes = list(module.graph.nodes)
+    spare = traced._spare(nodes)
+    body = [n for n in nodes if n.op == "call_function" and n not in spare]
+    arguments = [n for n in nodes if n.op == "placeholder"]
+    outputs = nodes[-1].args[0]
+    program = traced._program(
+        module, arguments, traced._needed(tree_leaves(outputs), body), outputs
+    )
+    return [n.target for n in program.__self__.graph.nodes if n.op == "call_function"], program
+
+
+def test_zeros_and_double_transposes_come_to_nothing():
+    def function(x):
+        zeros = torch.zeros_like(x) + torch.zeros(2, 3)
+        return (zeros + x.t().t()).exp() + zeros
+
+    x = torch.randn(2, 3)
+    operations, program = written_down(function, x)
+    assert operations == [torch.exp]
+    assert torch.equal(program(x), function(x))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, zeros: ((zeros + x.exp()).mul_(2), x.exp()),
+        lambda x, zeros: ((y := x.exp()), (zeros + y), y[0].mul_(2))[1],
+        lambda x, zeros: ((y := x.exp()), (zeros + y.view(2, 3)), y.mul_(2))[1],
+        lambda x, zeros: torch.zeros(4, 2, 3) + x,
+        lambda x, zeros: torch.zeros(2, 3, dtype=torch.float64) + x,
+        lambda x, zeros: zeros + torch.ones(3, 2).t() * x.t().contiguous().t(),
+    ],
+    ids=["sum changed", "part changed", "seen part changed", "shape", "type", "order of memory"],
+)
+def test_a_sum_with_zeros_stays_where_it_is_more_than_its_other_part(function):
+    def with_zeros(x):
+        return function(x, torch.zeros_like(x))
+
+    x = torch.randn(2, 3)
+    operations, program = written_down(with_zeros, x)
+    assert torch.add in operations
+    for found, wanted in zip(tree_leaves(program(x)), tree_leaves(with_zeros(x)), strict=True):
+        assert torch.equal(found, wanted)
+        assert (found.dtype, found.stride()) == (wanted.dtype, wanted.stride())
+
+
+@pytest.mark.parametrize(
+    ("operation", "function"),
+    [
+        (aten.add.Tensor, torch.add),
+        (aten.view.default, torch.Tensor.view),
+        (aten.sub_.Tensor, torch.Tensor.sub_),
+        (aten.threshold_backward.default, aten.threshold_backward.default),
+        (operator.getitem, operator.getitem),
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_operations_are_called_by_torchs_own_functions(operation, function):
+    assert traced._binding(operation) == function
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_steps_without_a_graph_are_traced_too(optimizer):
+    torch.manual_seed(0)
+    p = Problem(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)), (5,), n_epochs=4)
+    ours = dataclasses.replace(p.learner, optimizer=Traced(optimizer))
+    plain = dataclasses.replace(p.learner, optimizer=optimizer)
+    start = optimizer.start({name: q[0] for name, q in p.params.items()})
+    steps = schedule(p.x, p.y, p.lrs)
+    train(ours, start, steps)
+    ours.optimizer.optimizer = None  # whose steps are not needed any more
+    found, wanted = (train(by, start, steps) for by in (ours, plain))
+    for a, b in zip(flat(found), flat(wanted), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=0)
 
 
 class Checked(nn.Sequential):
@@ -147,7 +237,9 @@ class WithSpare(nn.Linear):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
 def test_unused_parameters_and_constants(optimizer):
     torch.manual_seed(0)
-    assert assert_same(Problem(WithSpare(), (5,)), optimizer=optimizer) == [True]
+    p = Problem(WithSpare(), (5,))
+    p.learner = dataclasses.replace(p.learner, optimizer=optimizer)
+    assert assert_same(p) == [True]
 
 
 class Decides(nn.Linear):
@@ -206,7 +298,7 @@ def test_a_net_that_draws_stays_with_autograd(module):
     p = Problem(module(5, 3), (5,))
     ours = trainer(p)
     seen = [Unrolled()(p.task(learner=ours)).loss for _ in range(3)]
-    assert list(ours.recorder._programs.values()) == [None]
+    assert list(ours.optimizer._programs.values()) == [None]
     assert len(set(map(float, seen))) == 3
 
 
@@ -232,7 +324,7 @@ def test_another_learner_has_programs_of_its_own():
     first = trainer(p)
     second = dataclasses.replace(first, loss=mean_squared_error)
     for ours in (first, second, first):
-        plain = dataclasses.replace(ours, recorder=by_autograd)
+        plain = dataclasses.replace(ours, optimizer=SGD())
         wanted = Unrolled()(p.task(learner=plain))
         for _ in range(2):
             found = Unrolled()(p.task(learner=ours))
@@ -254,7 +346,7 @@ def test_threads_other_than_the_main_one_do_not_trace():
     ours = trainer(p)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(Unrolled(), p.task(learner=ours)).result()
-    assert not ours.recorder._programs
+    assert not ours.optimizer._programs
 
 
 def test_tracing_draws_nothing():
@@ -268,7 +360,7 @@ def test_tracing_draws_nothing():
 def test_nothing_given_is_changed():
     torch.manual_seed(0)
     p = PROBLEMS[0]()
-    p.learner = trainer(p, optimizer=Momentum(0.5))
+    p.learner = dataclasses.replace(p.learner, optimizer=Traced(Momentum(0.5)))
     given = [*p.params.values(), p.x, p.y, p.lrs]
     before = [t.clone() for t in given]
     for _ in range(3):
@@ -278,4 +370,4 @@ def test_nothing_given_is_changed():
 
 
 def test_a_learner_that_says_nothing_stays_with_autograd():
-    assert not isinstance(Learner(pure(nn.Linear(2, 2))).recorder, Traced)
+    assert not isinstance(Learner(pure(nn.Linear(2, 2))).optimizer, Traced)
