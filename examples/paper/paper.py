@@ -31,6 +31,7 @@ from sklearn_dd.distilled import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
+KEPT = Path(__file__).parent / "kept"  # fits and pools, for a run that is started again
 DATA = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data"))
 OPENML = {"mnist": ("mnist_784", 60000), "usps": ("usps", 7291), "cifar10": ("CIFAR_10", 50000)}
 # Pixels left free around images that are resized to 28 x 28. The paper's copy of USPS has the mean
@@ -145,8 +146,7 @@ class Experiment:
         self.name, self.quick, self.seed = name, quick, seed
         self.settings = "quick" if quick else "full"
         self.remark = ""  # a sentence for the page
-        # Pools and checkpoints, for a run that is started again.
-        self.kept = Path(__file__).parent / "kept" / f"{self.settings}-{seed}"
+        self.kept = KEPT / f"{self.settings}-{seed}"
         self.kept.mkdir(parents=True, exist_ok=True)
         RESULTS.mkdir(parents=True, exist_ok=True)
 
@@ -207,9 +207,14 @@ class Experiment:
         }
         for found_cell in cells:
             found |= {"cells": [*found["cells"], found_cell._asdict()], "remark": self.remark}
-            path.write_text(json.dumps(found, indent=1) + "\n")
+            new = path.with_suffix(".new")  # that no one reads half a file
+            new.write_text(json.dumps(found, indent=1) + "\n")
+            new.replace(path)
             mean, std, n = found_cell.mean, found_cell.std, found_cell.n_scores
-            print(f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})")
+            print(
+                f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})",
+                flush=True,
+            )
 
 
 def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:

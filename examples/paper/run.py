@@ -2,21 +2,28 @@
 
     python examples/paper/run.py [--quick] [--seed 0] [script ...]
 
-A run that was stopped goes on where it was: fits, from their checkpoints, and pools of nets.
+On a CPU two scripts run at a time, each on one core; what they say of their progress is in
+examples/paper/kept. A run that was stopped goes on where it was: fits, from their checkpoints, and
+pools of nets.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from paper import RESULTS, ROOT
+import torch
+from paper import KEPT, RESULTS, ROOT
 
-SCRIPTS = ["known_init", "random_init", "baselines", "adaptation", "attack", "alexnet"]
+# Scripts of one lane share fits or pools of nets, and go one after the other.
+LANES = [["known_init", "random_init", "baselines"], ["adaptation", "attack", "alexnet"]]
+SCRIPTS = [script for lane in LANES for script in lane]
 PAGE = ROOT / "docs" / "paper.md"
 HEAD = """# The paper's experiments
 
@@ -64,8 +71,25 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
     return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *pictures])
 
 
+def run(lane: list[str], flags: list[str]) -> None:
+    """Run scripts one after the other, pass on what they find, and write the page after each."""
+    for script in lane:
+        command = [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *flags]
+        progress = KEPT / f"{script}.log"
+        print(f"{script}: started, its progress is in {progress}", flush=True)
+        with (
+            progress.open("w") as log,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        ):
+            for line in process.stdout or ():
+                print(f"{script}: {line}", end="", flush=True)
+        if process.returncode:
+            raise SystemExit(f"{script} ended with {process.returncode}; why is in {progress}.")
+        PAGE.write_text(page())
+
+
 def main() -> None:
-    """Run the scripts, one after the other, and write the page."""
+    """Run the scripts and write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -77,12 +101,13 @@ def main() -> None:
     unknown = set(given.scripts) - set(SCRIPTS)
     if unknown:
         parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
-    for script in given.scripts or SCRIPTS:
-        print(f"== {script}", flush=True)
-        subprocess.run(
-            [sys.executable, Path(__file__).with_name(f"{script}.py"), *flags], check=True
-        )
-        PAGE.write_text(page())
+    wanted = given.scripts or SCRIPTS
+    lanes = [[script for script in lane if script in wanted] for lane in LANES]
+    KEPT.mkdir(exist_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    at_once = 1 if torch.cuda.is_available() else len(lanes)
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda lane: run(lane, flags), lanes))
 
 
 if __name__ == "__main__":
