@@ -184,17 +184,19 @@ def _spare(nodes: list[fx.Node]) -> set[fx.Node]:
     for node in nodes:
         earlier = node
         if node.target in (_aten.zeros.default, _aten.zeros_like.default):
-            zeros.add(node)
+            zeros |= {node} - written
         elif node.target is _aten.detach.default:
             earlier = node.all_input_nodes[0]
         elif node.target is _aten.t.default:
             shown = node.all_input_nodes[0]
             again = shown.target is _aten.t.default
             earlier = shown.all_input_nodes[0] if again else transposed.setdefault(shown, node)
-        elif node.target is _aten.add.Tensor and not zeros.isdisjoint(node.all_input_nodes):
-            other = min(node.all_input_nodes, key=zeros.__contains__)
-            if _layout(other) == _layout(node) and written.isdisjoint(map(_owner, (other, node))):
-                earlier = other
+        elif node.target is _aten.add.Tensor and not zeros.isdisjoint(node.args):
+            other: Any = node.args[node.args[0] in zeros]
+            # It may be a number, or have a factor.
+            if isinstance(other, fx.Node) and not node.kwargs and _layout(other) == _layout(node):
+                changed = not written.isdisjoint((node, _owner(other)))
+                earlier = node if changed else other
         if earlier is not node:
             node.replace_all_uses_with(earlier)
             spare.add(node)

@@ -159,9 +159,15 @@ def test_zeros_and_double_transposes_come_to_nothing():
         lambda x, zeros: torch.zeros(4, 2, 3) + x,
         lambda x, zeros: torch.zeros(2, 3, dtype=torch.float64) + x,
         lambda x, zeros: zeros + torch.ones(3, 2).t() * x.t().contiguous().t(),
+        lambda x, zeros: (zeros[0].add_(x[1]), zeros + x)[1],
+        lambda x, zeros: torch.add(zeros, x, alpha=2),
+        lambda x, zeros: zeros + 1,
     ],
-    ids=["sum changed", "part changed", "seen part changed", "shape", "type", "order of memory"],
-)
+    ids=[
+        "sum changed", "part changed", "seen part changed", "shape", "type", "order of memory",
+        "zeros changed", "factor", "number",
+    ],
+)  # fmt: skip
 def test_a_sum_with_zeros_stays_where_it_is_more_than_its_other_part(function):
     def with_zeros(x):
         return function(x, torch.zeros_like(x))
