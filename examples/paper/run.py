@@ -14,16 +14,17 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from paper import KEPT, RESULTS, ROOT
 
-# Scripts of one lane share fits or pools of nets, and go one after the other.
-LANES = [["known_init", "random_init", "baselines"], ["adaptation", "attack", "alexnet"]]
-SCRIPTS = [script for lane in LANES for script in lane]
+SCRIPTS = ["known_init", "random_init", "baselines", "adaptation", "attack", "alexnet"]
+# The long ones first; then those that take over a fit, or nets, from one of these.
+ORDER = ["known_init", "adaptation", "random_init", "attack", "baselines", "alexnet"]
+AFTER = {"baselines": "random_init", "attack": "adaptation"}
 PAGE = ROOT / "docs" / "paper.md"
 HEAD = """# The paper's experiments
 
@@ -71,21 +72,22 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
     return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *pictures])
 
 
-def run(lane: list[str], flags: list[str]) -> None:
-    """Run scripts one after the other, pass on what they find, and write the page after each."""
-    for script in lane:
-        command = [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *flags]
-        progress = KEPT / f"{script}.log"
-        print(f"{script}: started, its progress is in {progress}", flush=True)
-        with (
-            progress.open("w") as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-        ):
-            for line in process.stdout or ():
-                print(f"{script}: {line}", end="", flush=True)
-        if process.returncode:
-            raise SystemExit(f"{script} ended with {process.returncode}; why is in {progress}.")
-        PAGE.write_text(page())
+def run(script: str, flags: list[str], earlier: Future[None] | None) -> None:
+    """Run one script, pass on what it finds, and write the page."""
+    if earlier is not None:
+        earlier.result()
+    command = [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *flags]
+    progress = KEPT / f"{script}.log"
+    print(f"{script}: started, its progress is in {progress}", flush=True)
+    with (
+        progress.open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        for line in process.stdout or ():
+            print(f"{script}: {line}", end="", flush=True)
+    if process.returncode:
+        raise SystemExit(f"{script} ended with {process.returncode}; why is in {progress}.")
+    PAGE.write_text(page())
 
 
 def main() -> None:
@@ -101,13 +103,19 @@ def main() -> None:
     unknown = set(given.scripts) - set(SCRIPTS)
     if unknown:
         parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
-    wanted = given.scripts or SCRIPTS
-    lanes = [[script for script in lane if script in wanted] for lane in LANES]
     KEPT.mkdir(exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    at_once = 1 if torch.cuda.is_available() else len(lanes)
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda lane: run(lane, flags), lanes))
+    runs: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(1 if torch.cuda.is_available() else 2) as pool:
+        for script in ORDER:
+            if script in (given.scripts or SCRIPTS):
+                runs[script] = pool.submit(run, script, flags, runs.get(AFTER.get(script, "")))
+        try:
+            for one in runs.values():
+                one.result()
+        except BaseException:  # what has not begun is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 if __name__ == "__main__":
