@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -171,7 +172,10 @@ class Experiment:
         distiller.set_params(checkpoint=checkpoint, checkpoint_every=50, verbose=1)
         start = time.monotonic()
         try:
-            distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
+            with warnings.catch_warnings():
+                # A fit that Ctrl-C ends is no result: the script ends too.
+                warnings.filterwarnings("error", message="Interrupted")
+                distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
         finally:
             clock.write_text(str(before + time.monotonic() - start))
         joblib.dump(vars(distiller), result)
