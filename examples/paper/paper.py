@@ -230,9 +230,9 @@ def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
 
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:
     """The images by step, their step sizes, and the accuracy after each step."""
-    figure = plt.figure(figsize=(10, 4), layout="constrained")
+    figure = plt.figure(figsize=(10, 6), layout="constrained")
     grid = figure.subplot_mosaic(
-        [["images", "sizes"], ["images", "accuracy"]], width_ratios=[1, 1.2]
+        [["images", "sizes"], ["images", "accuracy"]], width_ratios=[1, 1.5]
     )
     DistilledImagesDisplay.from_estimator(distiller, ax=grid["images"])
     LearningRatesDisplay.from_estimator(distiller, ax=grid["sizes"])

@@ -35,9 +35,9 @@ each table writes that table alone:
     python examples/paper/run.py [--quick]
 
 Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a held-out net
-on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores. Unlike the
-paper's, labels are learned here, and nets are trained by other optimisers and for other numbers of
-epochs where a script says so; step sizes are learned in both.
+on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores, where two
+scripts run at a time. Unlike the paper's, labels are learned here, and nets are trained by other
+optimisers and for other numbers of epochs where a script says so; step sizes are learned in both.
 """
 
 
