@@ -2,9 +2,8 @@
 
     python examples/paper/run.py [--quick] [--seed 0] [script ...]
 
-On a CPU two scripts run at a time, each on one core; what they say of their progress is in
-examples/paper/kept. A run that was stopped goes on where it was: fits, from their checkpoints, and
-pools of nets.
+On a CPU two scripts run at a time; what they say of their progress is in examples/paper/kept. A run
+that was stopped goes on where it was: fits, from their checkpoints, and pools of nets.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ SCRIPTS = ["known_init", "random_init", "baselines", "adaptation", "attack", "al
 # The long ones first; then those that take over a fit, or nets, from one of these.
 ORDER = ["known_init", "adaptation", "random_init", "attack", "baselines", "alexnet"]
 AFTER = {"baselines": "random_init", "attack": "adaptation"}
+RUNNING: list[subprocess.Popen[str]] = []
 PAGE = ROOT / "docs" / "paper.md"
 HEAD = """# The paper's experiments
 
@@ -36,8 +36,9 @@ each table writes that table alone:
 
 Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a held-out net
 on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores, where two
-scripts run at a time. Unlike the paper's, labels are learned here, and nets are trained by other
-optimisers and for other numbers of epochs where a script says so; step sizes are learned in both.
+scripts run at a time. Step sizes are learned, as in the paper; unlike the paper's, labels are too.
+Where a script says so, nets are trained by other optimisers and for other numbers of epochs, or
+step sizes are not learned.
 """
 
 
@@ -73,21 +74,21 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
 
 
 def run(script: str, flags: list[str], earlier: Future[None] | None) -> None:
-    """Run one script, pass on what it finds, and write the page."""
+    """Run one script, and pass on what it finds."""
     if earlier is not None:
         earlier.result()
     command = [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *flags]
-    progress = KEPT / f"{script}.log"
-    print(f"{script}: started, its progress is in {progress}", flush=True)
+    progress = KEPT / f"{''.join([script, *flags])}.log"
+    print(f"{script}: started, its progress is in {progress}\n", end="", flush=True)
     with (
-        progress.open("w") as log,
+        progress.open("a") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
+        RUNNING.append(process)
         for line in process.stdout or ():
             print(f"{script}: {line}", end="", flush=True)
     if process.returncode:
         raise SystemExit(f"{script} ended with {process.returncode}; why is in {progress}.")
-    PAGE.write_text(page())
 
 
 def main() -> None:
@@ -104,17 +105,21 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
     KEPT.mkdir(exist_ok=True)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    at_once = 1 if torch.cuda.is_available() else 2
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
     runs: dict[str, Future[None]] = {}
-    with ThreadPoolExecutor(1 if torch.cuda.is_available() else 2) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         for script in ORDER:
             if script in (given.scripts or SCRIPTS):
                 runs[script] = pool.submit(run, script, flags, runs.get(AFTER.get(script, "")))
         try:
-            for one in runs.values():
+            for one in as_completed(runs.values()):
                 one.result()
-        except BaseException:  # what has not begun is not begun
+                PAGE.write_text(page())
+        except BaseException:  # what has not begun is not begun, and what has is stopped
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in RUNNING:
+                process.terminate()
             raise
 
 

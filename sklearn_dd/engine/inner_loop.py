@@ -137,7 +137,7 @@ def schedule(
 def unroll(learner: Learner, carry: Carry, steps: Iterable[Step]) -> Iterator[Carry]:
     """Yield parameters and optimiser state before the first step and after each; no graph.
 
-    What was yielded is overwritten by the next step.
+    What was yielded may be overwritten by the next step.
     """
     carry = tuple({name: p.clone() for name, p in part.items()} for part in carry)
     yield carry

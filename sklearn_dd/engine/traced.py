@@ -11,7 +11,7 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from threading import current_thread, main_thread
-from types import MethodDescriptorType
+from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
 
 from .optimizers import Carry, Cotangent, Objective, Optimizer, Params, PullBack, Pulled, Step, flat
+
+Binding = Callable[[Any], Any]
+"""An operation -> the function that is called for it."""
 
 TRACE_AFTER = 1000  # steps by autograd, which take longer than to trace one
 
@@ -32,11 +35,6 @@ class Programs(NamedTuple):
 
     forward: Callable[..., tuple[list[Tensor], list[Any]]]  # carry, step -> next carry, saved
     backward: Callable[..., list[Any]]  # saved, cotangent -> cotangent before; for x, y and lr
-
-    def step(self, carry: Carry, step: Step) -> Carry:
-        """As `Optimizer.step` does, but for its argument, which stays."""
-        with torch.no_grad():
-            return _like(carry, self.forward(*flat(carry), *step)[0])
 
     def record(self, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """As `Optimizer.record` does."""
@@ -54,10 +52,10 @@ class Programs(NamedTuple):
 class Traced:
     """An optimiser whose steps are programs, once there were many of the same shapes.
 
-    A program has the operations that autograd ran for one such step, in their order, less those
-    that come to nothing. It is used where its results, on two steps that have nothing in common,
-    are autograd's to the bit; a net that decides by values or draws at random stays with autograd.
-    One object serves one learner, in one thread; only the main one traces.
+    A program has the operations that autograd ran for one such step, in their order, less detached
+    copies, double transposes and sums with zeros. It is used where its results, on two steps that
+    have nothing in common, equal autograd's; a net that decides by values or draws at random stays
+    with autograd. One object serves one learner, in one thread; only the main one traces.
 
     Parameters
     ----------
@@ -72,7 +70,7 @@ class Traced:
     def _forget(self, objective: Objective | None) -> None:
         self._objective = objective
         self._steps: Counter[Any] = Counter()
-        self._programs: dict[Any, Programs | None] = {}
+        self._programs: dict[Any, Any] = {}
 
     def start(self, params: Params) -> Carry:
         """The carry before the first step."""
@@ -84,23 +82,26 @@ class Traced:
 
     def step(self, objective: Objective, carry: Carry, step: Step) -> Carry:
         """The carry after one step; no graph. It may overwrite its argument."""
-        programs = self._of_shapes(objective, carry, step)
-        if programs is None:
+        program = self._found(trace_step, objective, carry, step)
+        if program is None:
             return self.optimizer.step(objective, carry, step)
-        return programs.step(carry, step)
+        return program(carry, step)
 
     def record(self, objective: Objective, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """The carry after one step, and how a cotangent goes back through it."""
-        programs = self._of_shapes(objective, carry, step)
+        programs = self._found(trace, objective, carry, step)
         if programs is None:
             return self.optimizer.record(objective, carry, step)
         return programs.record(carry, step)
 
-    def _of_shapes(self, objective: Objective, carry: Carry, step: Step) -> Programs | None:
-        """The programs of such a step; None where there are none, or not yet."""
+    def _found(
+        self, trace: Callable[..., Any], objective: Objective, carry: Carry, step: Step
+    ) -> Any:
+        """What ``trace`` made of such a step; None where there is nothing, or nothing yet."""
         if objective != self._objective:
             self._forget(objective)
-        key = (*((t.shape, t.stride(), t.dtype) for t in step), *(p.shape for p in flat(carry)))
+        shapes = (*((t.shape, t.stride(), t.dtype) for t in step), *(p.shape for p in flat(carry)))
+        key = trace, shapes
         self._steps[key] += 1
         if self._steps[key] == TRACE_AFTER and current_thread() is main_thread():
             self._programs[key] = trace(self.optimizer, objective, carry, step)
@@ -113,7 +114,7 @@ def untraced(optimizer: Optimizer) -> Optimizer:
 
 
 def trace(optimizer: Optimizer, objective: Objective, carry: Carry, step: Step) -> Programs | None:
-    """The programs of a step like this one; None where autograd has to stay."""
+    """The programs of a recorded step like this one; None where autograd has to stay."""
     inputs = [*flat(carry), *step]
 
     def whole(*tensors: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
@@ -122,56 +123,114 @@ def trace(optimizer: Optimizer, objective: Objective, carry: Carry, step: Step) 
         v, *rest = pull_back(list(tensors[len(inputs) :]))
         return flat(after), [*v, *rest]
 
+    def cut(module: fx.GraphModule, body: list[fx.Node], binding: Binding) -> Programs:
+        return _cut(module, body, binding, len(inputs))
+
+    def results(after: Carry, pull_back: PullBack) -> list[Tensor | None]:
+        v, *rest = pull_back([torch.ones_like(p) for p in flat(after)])
+        return [*flat(after), *v, *rest]
+
+    def same(programs: Programs, there: Carry, step: Step) -> bool:
+        theirs = optimizer.record(objective, there, step)
+        return _equal(results(*programs.record(there, step)), results(*theirs))
+
+    inputs_and_cotangent = [*inputs, *map(torch.zeros_like, flat(carry))]
+    return _accepted(whole, inputs_and_cotangent, cut, same, carry, step)
+
+
+def trace_step(
+    optimizer: Optimizer, objective: Objective, carry: Carry, step: Step
+) -> Callable[[Carry, Step], Carry] | None:
+    """The program of a step without a graph like this one; None where autograd has to stay."""
+
+    def whole(*tensors: Tensor) -> list[Tensor]:
+        *params, x, y, lr = tensors
+        return flat(optimizer.step(objective, _like(carry, params), (x, y, lr)))
+
+    def cut(
+        module: fx.GraphModule, body: list[fx.Node], binding: Binding
+    ) -> Callable[[Carry, Step], Carry]:
+        inputs, outputs = _ends(module)
+        program = _program(module, inputs, _needed(outputs, body), outputs, binding)
+
+        def run(carry: Carry, step: Step) -> Carry:
+            with torch.no_grad():
+                return _like(carry, program(*flat(carry), *step))
+
+        return run
+
+    def same(program: Callable[[Carry, Step], Carry], there: Carry, step: Step) -> bool:
+        copy = _like(there, [p.clone() for p in flat(there)])  # a step may write in place
+        return _equal(flat(program(copy, step)), flat(optimizer.step(objective, there, step)))
+
+    return _accepted(whole, [*flat(carry), *step], cut, same, carry, step)
+
+
+def _accepted(
+    whole: Callable[..., Any],
+    inputs: list[Tensor],
+    cut: Callable[[fx.GraphModule, list[fx.Node], Binding], Any],
+    same: Callable[[Any, Carry, Step], bool],
+    carry: Carry,
+    step: Step,
+) -> Any:
+    """What ``cut`` makes of the operations of ``whole``, if it does the ``same`` on two steps."""
     # For each thing that cannot be traced, or not be run again, there is an error of another type.
     try:
         # Tensors without values: what asks for one is refused, and nothing is drawn.
-        make = make_fx(whole, tracing_mode="fake", _allow_non_fake_inputs=True)
-        programs = _cut(make(*inputs, *map(torch.zeros_like, flat(carry))), len(inputs))
-        if programs is None:
-            return None
-        params, *state = carry
-        for sign in (1, -1):
-            start = {name: sign * p for name, p in params.items()}, *state
-            there = start, (sign * step[0], *step[1:])
-            if not _same(programs.record(*there), optimizer.record(objective, *there)):
-                return None
+        module = make_fx(whole, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
     except Exception:
         return None
-    return programs
-
-
-def _same(found: tuple[Carry, PullBack], wanted: tuple[Carry, PullBack]) -> bool:
-    """Whether two records are equal to the bit."""
-    tensors = []
-    for after, pull_back in (found, wanted):
-        v, *rest = pull_back([torch.ones_like(p) for p in flat(after)])
-        tensors.append([*flat(after), *v, *rest])
-    return all(
-        a is b if a is None or b is None else torch.equal(a, b)
-        for a, b in zip(*tensors, strict=True)
-    )
-
-
-def _cut(module: fx.GraphModule, n_inputs: int) -> Programs | None:
-    """Two programs of what was traced: all that came before the cotangent, and what came after."""
     nodes = list(module.graph.nodes)
     if any(torch.Tag.nondeterministic_seeded in _tags(node) for node in nodes):
         return None
     spare = _spare(nodes)
-    placeholders = [node for node in nodes if node.op == "placeholder"]
+    body = [n for n in nodes if n.op not in ("placeholder", "output") and n not in spare]
+    params, *state = carry
+    for binding in (torchs_own, lambda operation: operation):
+        try:
+            found = cut(module, body, binding)
+            steps = (
+                (
+                    ({name: sign * p for name, p in params.items()}, *state),
+                    (sign * step[0], *step[1:]),
+                )
+                for sign in (1, -1)
+            )
+            if all(same(found, *there) for there in steps):
+                return found
+        except Exception:  # nothing more is known of what torch's own functions refuse
+            continue
+    return None
+
+
+def _equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bool:
+    return all(
+        a is b if a is None or b is None else torch.equal(a, b)
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _ends(module: fx.GraphModule) -> tuple[list[fx.Node], Any]:
+    """What goes into a graph, and what comes out."""
+    nodes = list(module.graph.nodes)
+    return [node for node in nodes if node.op == "placeholder"], nodes[-1].args[0]
+
+
+def _cut(module: fx.GraphModule, body: list[fx.Node], binding: Binding, n_inputs: int) -> Programs:
+    """Two programs of what was traced: all that came before the cotangent, and what came after."""
+    placeholders, (after, pulled) = _ends(module)
     inputs, cotangent = placeholders[:n_inputs], placeholders[n_inputs:]
-    after, pulled = nodes[-1].args[0]
-    work = [node for node in nodes[:-1] if node.op != "placeholder" and node not in spare]
-    touched = (not {*cotangent}.isdisjoint(node.all_input_nodes) for node in work)
-    end = next((i for i, yes in enumerate(touched) if yes), len(work))
-    second = _needed(pulled, work[end:])
+    touched = (not {*cotangent}.isdisjoint(node.all_input_nodes) for node in body)
+    end = next((i for i, yes in enumerate(touched) if yes), len(body))
+    second = _needed(pulled, body[end:])
     wanted = dict.fromkeys([a for node in second for a in node.all_input_nodes] + pulled)
-    known = {*inputs, *work[:end]}
+    known = {*inputs, *body[:end]}
     saved = [node for node in wanted if node in known]
-    first = _needed([*after, *saved], work[:end])
+    first = _needed([*after, *saved], body[:end])
     return Programs(
-        _program(module, inputs, first, (after, saved)),
-        _program(module, [*saved, *cotangent], second, pulled),
+        _program(module, inputs, first, (after, saved), binding),
+        _program(module, [*saved, *cotangent], second, pulled, binding),
     )
 
 
@@ -195,12 +254,17 @@ def _spare(nodes: list[fx.Node]) -> set[fx.Node]:
             other: Any = node.args[node.args[0] in zeros]
             # It may be a number, or have a factor.
             if isinstance(other, fx.Node) and not node.kwargs and _layout(other) == _layout(node):
-                changed = not written.isdisjoint((node, _owner(other)))
-                earlier = node if changed else other
+                earlier = node if _apart(node, _owner(other), written) else other
         if earlier is not node:
             node.replace_all_uses_with(earlier)
             spare.add(node)
     return spare
+
+
+def _apart(total: fx.Node, owner: fx.Node, written: set[fx.Node]) -> bool:
+    """Whether a sum needs memory of its own: it is given away, or one of the two is changed."""
+    given = owner.op == "placeholder" or any(user.op == "output" for user in total.users)
+    return given or not written.isdisjoint((total, owner))
 
 
 def _layout(node: fx.Node) -> tuple[Any, ...]:
@@ -220,7 +284,7 @@ def _written(nodes: list[fx.Node]) -> set[fx.Node]:
 
 def _owner(node: fx.Node) -> fx.Node:
     """The node that made the memory which this one shows."""
-    while node.target is operator.getitem or (
+    while node.target in (operator.getitem, _aten._unsafe_view.default) or (
         isinstance(node.target, OpOverload)
         and any(value.alias_info is not None for value in node.target._schema.returns)
     ):
@@ -247,25 +311,31 @@ def _has_effects(node: fx.Node) -> bool:
 
 
 def _program(
-    module: fx.GraphModule, inputs: list[fx.Node], body: list[fx.Node], outputs: Any
+    module: fx.GraphModule,
+    inputs: list[fx.Node],
+    body: list[fx.Node],
+    outputs: Any,
+    binding: Binding,
 ) -> Callable[..., Any]:
     graph = fx.Graph()
     copies = {node: graph.placeholder(node.name) for node in inputs}
     for node in body:
         copies[node] = graph.node_copy(node, copies.__getitem__)
-        copies[node].target = _binding(node.target)
+        copies[node].target = binding(node.target)
     graph.output(map_arg(outputs, copies.__getitem__))
     return fx.GraphModule(module, graph).forward
 
 
-def _binding(target: Any) -> Any:
+def torchs_own(operation: Any) -> Any:
     """torch's own function for an operation, a call of which takes two thirds of the time."""
-    if not isinstance(target, OpOverload) or target.namespace != "aten":
-        return target
-    name = target._schema.name.removeprefix("aten::")
-    method = getattr(Tensor, name, None)
-    found = method if isinstance(method, MethodDescriptorType) else target
-    return getattr(torch._C._VariableFunctions, name, found)
+    if not isinstance(operation, OpOverload) or operation.namespace != "aten":
+        return operation
+    if any("Optional[Tensor]]" in str(a.type) for a in operation._schema.arguments):
+        return operation  # torch's own do not take None for a tensor among others
+    name = operation._schema.name.removeprefix("aten::")
+    functions = getattr(torch, name, None), getattr(Tensor, name, None)
+    plain = (f for f in functions if isinstance(f, BuiltinFunctionType | MethodDescriptorType))
+    return next(plain, operation)
 
 
 def _like(carry: Carry, tensors: Iterable[Tensor]) -> Carry:
