@@ -46,7 +46,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
     X, y, *_ = load("cifar10")
     distiller.set_params(student__module=AlexCifarNet)
     if on_cpu:  # too slow for windows of this network, so that no step sizes are learned
-        distiller.set_params(method=[Ridge()], batch_size=256, distill_lr=0.003, max_time=1800)
+        distiller.set_params(method=[Ridge()], batch_size=256, distill_lr=0.001, max_time=1800)
     seconds = run.fit("random-cifar10", distiller, X, y)
     n_nets, few = (20, 2) if on_cpu else (run.pick(50, 200), 8)
     yield from report(run, "CIFAR-10", "36.8 ± 1.2", distiller, seconds, n_nets, few)
