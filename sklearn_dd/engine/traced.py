@@ -7,27 +7,18 @@ same, so that it is enough to trace one and to repeat its operations.
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from threading import current_thread, main_thread
-from types import BuiltinFunctionType, MethodDescriptorType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
-from torch._ops import OpOverload
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.node import map_arg
 
 from .optimizers import Carry, Cotangent, Objective, Optimizer, Params, PullBack, Pulled, Step, flat
-
-Binding = Callable[[Any], Any]
-"""An operation -> the function that is called for it."""
+from .programs import Binding, draws, ends, graph_of, needed, operations, program, torchs_own
 
 TRACE_AFTER = 1000  # steps by autograd, which take longer than to trace one
-
-_aten: Any = torch.ops.aten
 
 
 class Programs(NamedTuple):
@@ -150,18 +141,18 @@ def trace_step(
     def cut(
         module: fx.GraphModule, body: list[fx.Node], binding: Binding
     ) -> Callable[[Carry, Step], Carry]:
-        inputs, outputs = _ends(module)
-        program = _program(module, inputs, _needed(outputs, body), outputs, binding)
+        inputs, outputs = ends(module)
+        function = program(module, inputs, needed(outputs, body), outputs, binding)
 
         def run(carry: Carry, step: Step) -> Carry:
             with torch.no_grad():
-                return _like(carry, program(*flat(carry), *step))
+                return _like(carry, function(*flat(carry), *step))
 
         return run
 
-    def same(program: Callable[[Carry, Step], Carry], there: Carry, step: Step) -> bool:
+    def same(run: Callable[[Carry, Step], Carry], there: Carry, step: Step) -> bool:
         copy = _like(there, [p.clone() for p in flat(there)])  # a step may write in place
-        return _equal(flat(program(copy, step)), flat(optimizer.step(objective, there, step)))
+        return _equal(flat(run(copy, step)), flat(optimizer.step(objective, there, step)))
 
     return _accepted(whole, [*flat(carry), *step], cut, same, carry, step)
 
@@ -177,15 +168,12 @@ def _accepted(
     """What ``cut`` makes of the operations of ``whole``, if it does the ``same`` on two steps."""
     # For each thing that cannot be traced, or not be run again, there is an error of another type.
     try:
-        # Tensors without values: what asks for one is refused, and nothing is drawn.
-        module = make_fx(whole, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+        module = graph_of(whole, *inputs)
     except Exception:
         return None
-    nodes = list(module.graph.nodes)
-    if any(torch.Tag.nondeterministic_seeded in _tags(node) for node in nodes):
+    if draws(module):
         return None
-    spare = _spare(nodes)
-    body = [n for n in nodes if n.op not in ("placeholder", "output") and n not in spare]
+    body = operations(module)
     params, *state = carry
     for binding in (torchs_own, lambda operation: operation):
         try:
@@ -211,131 +199,21 @@ def _equal(ours: Sequence[Tensor | None], theirs: Sequence[Tensor | None]) -> bo
     )
 
 
-def _ends(module: fx.GraphModule) -> tuple[list[fx.Node], Any]:
-    """What goes into a graph, and what comes out."""
-    nodes = list(module.graph.nodes)
-    return [node for node in nodes if node.op == "placeholder"], nodes[-1].args[0]
-
-
 def _cut(module: fx.GraphModule, body: list[fx.Node], binding: Binding, n_inputs: int) -> Programs:
     """Two programs of what was traced: all that came before the cotangent, and what came after."""
-    placeholders, (after, pulled) = _ends(module)
+    placeholders, (after, pulled) = ends(module)
     inputs, cotangent = placeholders[:n_inputs], placeholders[n_inputs:]
     touched = (not {*cotangent}.isdisjoint(node.all_input_nodes) for node in body)
     end = next((i for i, yes in enumerate(touched) if yes), len(body))
-    second = _needed(pulled, body[end:])
+    second = needed(pulled, body[end:])
     wanted = dict.fromkeys([a for node in second for a in node.all_input_nodes] + pulled)
     known = {*inputs, *body[:end]}
     saved = [node for node in wanted if node in known]
-    first = _needed([*after, *saved], body[:end])
+    first = needed([*after, *saved], body[:end])
     return Programs(
-        _program(module, inputs, first, (after, saved), binding),
-        _program(module, [*saved, *cotangent], second, pulled, binding),
+        program(module, inputs, first, (after, saved), binding),
+        program(module, [*saved, *cotangent], second, pulled, binding),
     )
-
-
-def _spare(nodes: list[fx.Node]) -> set[fx.Node]:
-    """Nodes that have the value of an earlier one, which takes their place."""
-    spare: set[fx.Node] = set()
-    zeros: set[Any] = set()
-    transposed: dict[fx.Node, fx.Node] = {}
-    written = _written(nodes)
-    for node in nodes:
-        earlier = node
-        if node.target in (_aten.zeros.default, _aten.zeros_like.default):
-            zeros |= {node} - written
-        elif node.target is _aten.detach.default:
-            earlier = node.all_input_nodes[0]
-        elif node.target is _aten.t.default:
-            shown = node.all_input_nodes[0]
-            again = shown.target is _aten.t.default
-            earlier = shown.all_input_nodes[0] if again else transposed.setdefault(shown, node)
-        elif node.target is _aten.add.Tensor and not zeros.isdisjoint(node.args):
-            other: Any = node.args[node.args[0] in zeros]
-            # It may be a number, or have a factor.
-            if isinstance(other, fx.Node) and not node.kwargs and _layout(other) == _layout(node):
-                earlier = node if _apart(node, _owner(other), written) else other
-        if earlier is not node:
-            node.replace_all_uses_with(earlier)
-            spare.add(node)
-    return spare
-
-
-def _apart(total: fx.Node, owner: fx.Node, written: set[fx.Node]) -> bool:
-    """Whether a sum needs memory of its own: it is given away, or one of the two is changed."""
-    given = owner.op == "placeholder" or any(user.op == "output" for user in total.users)
-    return given or not written.isdisjoint((total, owner))
-
-
-def _layout(node: fx.Node) -> tuple[Any, ...]:
-    t = node.meta["val"]
-    return t.shape, t.stride(), t.dtype
-
-
-def _written(nodes: list[fx.Node]) -> set[fx.Node]:
-    """The owners of memory that an operation changes."""
-    return {
-        _owner(value)
-        for node in nodes
-        if isinstance(node.target, OpOverload) and node.target._schema.is_mutable
-        for value in node.all_input_nodes
-    }
-
-
-def _owner(node: fx.Node) -> fx.Node:
-    """The node that made the memory which this one shows."""
-    while node.target in (operator.getitem, _aten._unsafe_view.default) or (
-        isinstance(node.target, OpOverload)
-        and any(value.alias_info is not None for value in node.target._schema.returns)
-    ):
-        node = node.all_input_nodes[0]
-    return node
-
-
-def _needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
-    """Those of the nodes, in their order, that make ``outputs`` or have effects beside."""
-    needed = {*outputs, *(node for node in nodes if _has_effects(node))}
-    for node in reversed(nodes):
-        if node in needed:
-            needed.update(node.all_input_nodes)
-    return [node for node in nodes if node in needed]
-
-
-def _tags(node: fx.Node) -> Sequence[torch.Tag]:
-    return node.target.tags if isinstance(node.target, OpOverload) else ()
-
-
-def _has_effects(node: fx.Node) -> bool:
-    # The second one's schema hides that it writes running statistics.
-    return node.is_impure() or node.target is torch.ops.aten.native_batch_norm.default
-
-
-def _program(
-    module: fx.GraphModule,
-    inputs: list[fx.Node],
-    body: list[fx.Node],
-    outputs: Any,
-    binding: Binding,
-) -> Callable[..., Any]:
-    graph = fx.Graph()
-    copies = {node: graph.placeholder(node.name) for node in inputs}
-    for node in body:
-        copies[node] = graph.node_copy(node, copies.__getitem__)
-        copies[node].target = binding(node.target)
-    graph.output(map_arg(outputs, copies.__getitem__))
-    return fx.GraphModule(module, graph).forward
-
-
-def torchs_own(operation: Any) -> Any:
-    """torch's own function for an operation, a call of which takes two thirds of the time."""
-    if not isinstance(operation, OpOverload) or operation.namespace != "aten":
-        return operation
-    if any("Optional[Tensor]]" in str(a.type) for a in operation._schema.arguments):
-        return operation  # torch's own do not take None for a tensor among others
-    name = operation._schema.name.removeprefix("aten::")
-    functions = getattr(torch, name, None), getattr(Tensor, name, None)
-    plain = (f for f in functions if isinstance(f, BuiltinFunctionType | MethodDescriptorType))
-    return next(plain, operation)
 
 
 def _like(carry: Carry, tensors: Iterable[Tensor]) -> Carry:
