@@ -33,7 +33,7 @@ def draws(module: fx.GraphModule) -> bool:
 
 
 def operations(module: fx.GraphModule) -> list[fx.Node]:
-    """The operations of a graph, without those whose value an earlier one has."""
+    """The operations of a graph, which from now on needs none whose value an earlier one has."""
     spare = _spare(list(module.graph.nodes))
     ends = ("placeholder", "output")
     return [node for node in module.graph.nodes if node.op not in ends and node not in spare]
