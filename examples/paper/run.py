@@ -69,7 +69,7 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
     figures = sorted(RESULTS.glob(f"{script}-*-{settings}.png"))
     pictures = [f"![{path.stem}](paper/{path.name})\n" for path in figures]
     made = f"`{run['command']} --seed {run['seed']}`, {run['machine']}."
-    title = run["title"].rstrip(".")
+    title = run["title"].rstrip(".") + ", quick settings" * (settings == "quick")
     return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *pictures])
 
 
