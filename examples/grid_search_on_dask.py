@@ -10,11 +10,18 @@ The fits of the search run on a dask cluster::
 A local cluster of two processes stands in for yours: give ``Client`` the address of its scheduler.
 """
 
+import os
+import sys
+
 import joblib
 from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_dd import DatasetDistiller
+
+# dask has a package by the name of the file distributed.py beside this one.
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
 
 try:
     from dask.distributed import Client
