@@ -74,7 +74,7 @@ class RealSet(NamedTuple):
     """What ``fit`` was given, in one form."""
 
     X: Array  # (n, n_features)
-    y: Array  # (n,) class indices or (n, 1) standardised numbers
+    y: Array  # (n,) class indices, (n, n_labels) 1 and 0, or (n, 1) standardised numbers
     strata: Array  # (n,), classes of which equal shares are held out
     input_shape: tuple[int, ...]
     targets: Targets
@@ -105,8 +105,8 @@ class BaseDistiller(
             Real samples: a table, flat images, or images of shape (n_samples, height, width),
             (n_samples, channels, height, width) or (n_samples, height, width, channels). NumPy
             arrays, memory maps, DataFrames and torch tensors; not copied as a whole, nor converted.
-        y : array-like of shape (n_samples,)
-            Class labels, or the numbers of a regression.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
         resume_from : path-like, default=None
             A checkpoint of a fit of the same data with the same parameters, which then goes on as
             if it had not been ended.
@@ -144,7 +144,7 @@ class BaseDistiller(
             RealData(X, y, rows, standardize, self.batch_size, device)
             for rows in hold_out(strata, self.validation_fraction, seed)
         )
-        link = self._link()
+        link = self._link(targets)
         if previous is not None:
             start = continued_set(previous, recipe, batch, (self.n_epochs, self.n_steps), link)
         else:
@@ -264,7 +264,7 @@ class BaseDistiller(
         """What trained students should do."""
         raise NotImplementedError
 
-    def _link(self) -> Link | None:
+    def _link(self, targets: Targets) -> Link | None:
         """How labels are learned; None holds them still."""
         raise NotImplementedError
 
@@ -310,8 +310,8 @@ class BaseDistiller(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Real samples.
-        y : array-like of shape (n_samples,)
-            Class labels, or the numbers of a regression.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
 
         Returns
         -------
@@ -369,8 +369,8 @@ class BaseDistiller(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Samples that no fit has seen.
-        y : array-like of shape (n_samples,)
-            Their classes or numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their classes, labels or numbers.
         n_inits : int, default=20
             Students. Of a pool of known nets each is taken once at most, of one net that one.
         student : None, nn.Module class or NeuralNetClassifier, default=None

@@ -170,6 +170,11 @@ class Baseline(DatasetDistiller):
         self._adopt(distiller.fit(X, y))
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags
+
     def _adopt(self, distiller: DatasetDistiller) -> None:
         """Take over all that ``distiller`` has fitted."""
         for name, value in vars(distiller).items():

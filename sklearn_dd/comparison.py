@@ -27,6 +27,7 @@ from .distiller import DatasetDistiller
 from .evaluation import accuracies
 from .pools import train_pool
 from .student import learner
+from .targets import Labels
 from .validation import class_indices, new_samples
 
 _CONFIDENCE = 0.95
@@ -163,6 +164,11 @@ def compare(
     2       all data   MLP        133         3
     """
     check_is_fitted(distiller)
+    if isinstance(distiller.recipe_.targets, Labels):
+        raise ValueError(
+            "compare takes one class a sample, but the distiller was fitted on several labels. "
+            "Score it by evaluate."
+        )
     check_scalar(n_full, "n_full", Integral, min_val=0)
     seed = distiller.seed_
     if random_state is not None:

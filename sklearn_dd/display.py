@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .data import Array, Standardize, as_tensor, student_shape
 from .distilled import DistilledData
-from .targets import Classes
+from .targets import Labels, Numbers
 
 _GAP = 0.08  # between two pictures, in widths of one
 _ONE_BAND = 20  # classes that still stand beside each other, whatever the number of rows
@@ -69,10 +69,10 @@ class DistilledImagesDisplay(_Display):
     """The distilled samples: a grid of pictures, or a heat map where they are rows of a table.
 
     Pictures stand in a column for each class and a row for each step, or several where a mini-batch
-    holds more than one sample of a class; many classes are broken into bands. In a regression each
-    number has a column of its own. All share robust
-    colour limits, since learned pixels may leave the range of real ones. A table is shown in the
-    standardised units of the fit; where they are not known, in those of its own columns.
+    holds more than one sample of a class; many classes are broken into bands. Where samples have
+    several labels, each set of labels has a column, and in a regression each number. All share
+    robust colour limits, since learned pixels may leave the range of real ones. A table is shown in
+    the standardised units of the fit; where they are not known, in those of its own columns.
 
     Parameters
     ----------
@@ -200,10 +200,12 @@ class DistilledImagesDisplay(_Display):
                 "and y as transform returned them, and their lrs, or the DistilledData as it is."
             )
         classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
-        if recipe is not None and isinstance(recipe.targets, Classes):
-            classes = recipe.targets.values
-        elif recipe is not None and display_labels is None:
-            display_labels = [f"{number:.3g}" for number in classes]
+        targets = None if recipe is None else recipe.targets
+        if isinstance(targets, Numbers):
+            if display_labels is None:
+                display_labels = [f"{number:.3g}" for number in classes]
+        elif targets is not None:
+            classes = targets.values
         target = np.searchsorted(classes, y) if y.ndim == 1 else y.argmax(axis=1)
         if display_labels is None:
             display_labels = classes
@@ -212,6 +214,10 @@ class DistilledImagesDisplay(_Display):
                 f"display_labels must name each of the {len(classes)} classes, but has "
                 f"{len(display_labels)} names: {list(display_labels)}."
             )
+        if isinstance(targets, Labels):  # a column for each set of labels
+            without, target = np.unique(y <= 0.5, axis=0, return_inverse=True)
+            names = np.asarray(display_labels, dtype=str)
+            display_labels = [", ".join(names[~row]) or "none" for row in without]
         samples, standardized = _presentable(
             X, sample_shape, None if recipe is None else recipe.standardize
         )

@@ -21,16 +21,17 @@ from .files import Format
 from .student import (
     Network,
     ReplayClassifier,
+    ReplayMultilabel,
     ReplayRegressor,
     choose_network,
     learner,
     replay_student,
     weight_prior,
 )
-from .targets import Classes, Numbers, Targets, read_targets
+from .targets import Classes, Labels, Numbers, Targets, read_targets
 
 _FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
-Student = ReplayClassifier | ReplayRegressor
+Student = ReplayClassifier | ReplayMultilabel | ReplayRegressor
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
@@ -40,7 +41,7 @@ class Recipe:
 
     Attributes
     ----------
-    targets : Classes or Numbers
+    targets : Classes, Labels or Numbers
         What y is.
     standardize : Standardize
         Layout and affine map of the samples.
@@ -65,7 +66,7 @@ class Recipe:
     @property
     def classes(self) -> Array:
         """Class labels, in the order of the logits."""
-        assert isinstance(self.targets, Classes)
+        assert not isinstance(self.targets, Numbers)
         return self.targets.values
 
     def network(self, student: Any = None) -> Network:
@@ -108,7 +109,7 @@ class DistilledData(_Triple):
         by step, class within step.
     y : ndarray of shape (n,) or (n, n_classes)
         Class labels; class probabilities or numbers (n, n_classes) where the labels were learned;
-        numbers (n,) of a regression.
+        1 and 0 (n, n_classes) where a sample may have several; numbers (n,) of a regression.
     lrs : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step. Step t trains on the mini-batch of rows
         ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.
@@ -164,7 +165,8 @@ class DistilledData(_Triple):
         -------
         NeuralNetClassifier or NeuralNetRegressor
             A fitted skorch net that takes samples in the units of X. Its ``predict`` returns
-            indices into ``recipe.classes``, or numbers in the units of y.
+            indices into ``recipe.classes``, 1 and 0 for each of several labels, or numbers in the
+            units of y.
         """
         if self.recipe is None:
             raise ValueError(
@@ -206,10 +208,16 @@ class DistilledData(_Triple):
             return replay_student(
                 ReplayRegressor, *given, y, self.lrs, device, decode=targets.decode
             )
-        y = targets.indices(self.y)
+        classes = np.arange(targets.n_outputs)
+        if isinstance(targets, Labels):
+            return replay_student(
+                ReplayMultilabel, *given, self.y, self.lrs, device, classes=classes,
+                criterion=nn.BCEWithLogitsLoss, predict_nonlinearity=torch.sigmoid,
+                criterion__weight=torch.tensor(float(targets.n_outputs)),  # a sum over labels
+            )  # fmt: skip
         return replay_student(
-            ReplayClassifier, *given, y, self.lrs, device,
-            criterion=nn.CrossEntropyLoss, classes=np.arange(targets.n_outputs),
+            ReplayClassifier, *given, targets.indices(self.y), self.lrs, device,
+            criterion=nn.CrossEntropyLoss, classes=classes,
         )  # fmt: skip
 
     def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -351,8 +359,8 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
         if y.shape[1:] not in {(), targets.values.shape} or (y.ndim == 1 and y.min() < 0):
             raise ValueError("y does not hold the classes")
         y = y if y.ndim == 2 else targets.values[y]
-    elif y.ndim != 1:
-        raise ValueError("y does not hold numbers")
+    elif y.shape[1:] != (() if isinstance(targets, Numbers) else targets.values.shape):
+        raise ValueError("y does not hold the labels or numbers")
     description = header["description"]
     recipe = Recipe(targets, standardize, weights or None, description=description)
     data = DistilledData(X, y, lrs, recipe)

@@ -13,13 +13,21 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
-from .engine.distilled_set import NUMBERS, PROBABILITIES, Link
+from .engine.distilled_set import EACH_PROBABILITY, NUMBERS, PROBABILITIES, Link
 from .engine.objectives import Objective
 from .files import PathLike
 from .methods import METHODS
 from .start import starting_labels, starting_samples
-from .targets import Classes, Targets
-from .validation import class_indices, samples_per_step, training_set
+from .targets import Classes, Labels, Numbers, Targets
+from .validation import (
+    class_indices,
+    indicators,
+    is_multilabel,
+    multilabel_set,
+    rarest_labels,
+    samples_per_step,
+    training_set,
+)
 
 # How each kind of labels is learned; None holds them still.
 _LINKS: dict[str, Link | None] = {"hard": None, "soft": PROBABILITIES, "free": NUMBERS}
@@ -33,12 +41,14 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
     gradient goes back through all of the student's training and is exact.
 
     It is a transformer, whose ``transform`` returns the distilled data, and a classifier, which
-    predicts with a student trained on them alone.
+    predicts with a student trained on them alone. Where y has several columns of 1 and 0, a sample
+    may have several labels, each with a logit and a cross-entropy of its own.
 
     Parameters
     ----------
     n_per_class : int or dict, default=1
-        Synthetic samples of each class; a dict gives each class its own number.
+        Synthetic samples of each class, or with each of several labels; a dict gives each class its
+        own number.
     n_steps : int, default=1
         Mini-batches that the synthetic samples are cut into, one for each gradient step of an
         epoch. It must divide ``n_per_class``.
@@ -62,7 +72,8 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         known net.
     objective : "classification" or callable, default="classification"
         What a trained student should do: cross-entropy on real samples, or a function
-        ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``.
+        ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``, or 1 and
+        0 (n, n_labels).
     method : {"unrolled", "auto", "distribution", "gradient"}, callable or list of callables, \
             default="unrolled"
         How the gradient is computed. ``"unrolled"``: exactly, back through all steps. ``"auto"``
@@ -70,11 +81,11 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         ``"gradient"`` on matching features or gradients; step sizes are then learned, and samples
         improved, by unrolling. Or an object such as
         ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``, or a list of them, which follow one
-        another and have equal shares of the fit.
+        another and have equal shares of the fit. Several labels a sample are unrolled only.
     labels : {"hard", "soft", "free"}, default="hard"
-        ``"hard"``: class labels, which stay. ``"soft"``: class probabilities, which are learned.
-        ``"free"``: numbers of either sign, which are learned too and say more, since cross-entropy,
-        −Σ y log p, takes any: each sample decides how far it moves each logit.
+        ``"hard"``: one class label for each sample, which stays. ``"soft"``: class probabilities,
+        which are learned. ``"free"``: numbers of either sign, which are learned too and say more,
+        since cross-entropy, −Σ y log p, takes any: each sample decides how far it moves each logit.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="kmeans"
         Where the synthetic samples start: standard normal noise, random real samples, cluster
         centres or class means, or an array in the units of X, ordered by step.
@@ -130,11 +141,12 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
     X_syn_ : ndarray of shape (n, n_features) or (n, ...)
         Synthetic samples in the units and the layout of X, ordered by step, class within step.
     y_syn_ : ndarray of shape (n,) or (n, n_classes)
-        Their class labels; class probabilities with ``labels="soft"``, numbers with ``"free"``.
+        Their class labels; class probabilities with ``labels="soft"``, numbers with ``"free"``; 1
+        and 0 where a sample may have several labels.
     lrs_ : ndarray of shape (n_epochs, n_steps)
         The step size of each gradient step.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels; of several, their columns in y.
     n_features_in_ : int
         Values of one sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -254,11 +266,19 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         self.checkpoint_every = checkpoint_every
 
     def _read(self, X: Any, y: Any) -> RealSet:
-        X, y, classes, input_shape = training_set(self, X, y)
-        batch = int(samples_per_step(self.n_per_class, self.n_steps, classes).sum())
-        return RealSet(X, y, y, input_shape, Classes(classes), batch)
+        targets: Targets
+        if is_multilabel(y):
+            X, y, input_shape = multilabel_set(self, X, y)
+            targets, strata = Labels(y.shape[1]), rarest_labels(y)
+        else:
+            X, y, classes, input_shape = training_set(self, X, y)
+            targets, strata = Classes(classes), y
+        counts = samples_per_step(self.n_per_class, self.n_steps, targets.values)
+        return RealSet(X, y, strata, input_shape, targets, int(counts.sum()))
 
     def _encode(self, y: Any, n_samples: int) -> Array:
+        if isinstance(self.recipe_.targets, Labels):
+            return indicators(y, len(self.classes_), n_samples)
         return class_indices(y, self.classes_, n_samples)
 
     def _start(
@@ -275,10 +295,19 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
             return targets.objective
         # Such as an attack, which names classes as the user does.
         resolve = getattr(self.objective, "resolve", None)
-        return self.objective if resolve is None else resolve(_values(targets))
+        if resolve is None:
+            return self.objective
+        if isinstance(targets, Labels):
+            raise ValueError(
+                f"objective={self.objective!r} takes one class a sample, but y holds several "
+                "labels. Take objective='classification', or a function of logits and y."
+            )
+        return resolve(_values(targets))
 
-    def _link(self) -> Link | None:
-        return _LINKS[self.labels]
+    def _link(self, targets: Targets) -> Link | None:
+        link = _LINKS[self.labels]
+        several = link is PROBABILITIES and isinstance(targets, Labels)
+        return EACH_PROBABILITY if several else link
 
     def _keep(self, targets: Targets) -> None:
         self.classes_ = _values(targets)
@@ -293,11 +322,11 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Class labels.
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; 1 for each of several labels that is likelier than not, and 0.
         """
-        best = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[best]
+        probabilities = torch.from_numpy(self.predict_proba(X))
+        return self.recipe_.targets.decode(probabilities, learned=False)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities with a student trained on the distilled data alone.
@@ -310,11 +339,18 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
+            Probabilities, in the order of ``classes_``; of several labels each one's own.
         """
-        return self._outputs(X).softmax(-1).numpy()
+        outputs, targets = self._outputs(X), self.recipe_.targets
+        assert not isinstance(targets, Numbers)
+        return targets.probabilities(outputs).numpy()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 def _values(targets: Targets) -> Array:
-    assert isinstance(targets, Classes)
+    assert not isinstance(targets, Numbers)
     return targets.values

@@ -47,6 +47,15 @@ def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
     return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
 
 
+def subset_accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
+    """Share (n_nets,) of the samples whose labels are all right; its y is (n, n_labels)."""
+    hits: Tensor | int = 0
+    with torch.no_grad():
+        for x, y in real.in_order():
+            hits = hits + ((learner.apply(params, x) > 0) == (y > 0)).all(-1).sum(-1)
+    return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
+
+
 def r2_scores(learner: Learner, params: Params, real: RealData) -> Tensor:
     """R² (n_nets,) on all of ``real`` of one net or of several, stacked; its y is (n, 1)."""
     residual: Tensor | float = 0.0

@@ -13,7 +13,7 @@ from .engine import augmentation
 from .engine.distribution_matching import DistributionMatching
 from .engine.gradient_matching import GradientMatching
 from .engine.hypergradient import Estimator, Unrolled
-from .engine.inner_loop import Learner
+from .engine.inner_loop import Learner, cross_entropy
 from .engine.outer_loop import Stateful
 from .engine.ridge import Ridge
 
@@ -78,6 +78,11 @@ def phases(
             f"method={method!r} works on the features that the student's last linear layer is "
             "given, but this student does not end in one. Take method='unrolled', or a student "
             "whose last layer is an nn.Linear."
+        )
+    if any(isinstance(e, _WITHOUT_STEP_SIZES) for e in sequence) and learner.loss != cross_entropy:
+        raise ValueError(
+            f"method={method!r} takes one class a sample, but y holds several labels. Take "
+            "method='unrolled'."
         )
     plan = [Phase(e, (k + 1) / len(sequence)) for k, e in enumerate(sequence)]
     if augment is None:

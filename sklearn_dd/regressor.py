@@ -248,7 +248,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
     def _objective(self, targets: Targets) -> Objective:
         return targets.objective if isinstance(self.objective, str) else self.objective
 
-    def _link(self) -> Link | None:
+    def _link(self, targets: Targets) -> Link | None:
         return NUMBERS if self.learn_targets else None
 
     def predict(self, X: Any) -> Array:

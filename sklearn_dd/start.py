@@ -24,7 +24,7 @@ _SMOOTHING = 0.1  # soft labels start from the hard ones with so much of the mas
 def starting_samples(
     data_init: Any,
     X: Array,  # (n, n_features)
-    y: Array,  # (n,), class indices
+    y: Array,  # (n,), class indices, or (n, n_labels), of which each sample may have several
     rows: Array,  # the samples that may be looked at: none that is held out
     counts: Array,  # (n_classes,), samples of each class in one mini-batch
     n_steps: int,
@@ -48,7 +48,7 @@ def starting_samples(
     by_class = []
     for c, count in enumerate(counts):
         wanted = n_steps * count
-        members = rng.permutation(rows[y[rows] == c])[: max(wanted, looked_at)]
+        members = rng.permutation(_members(y, rows, c))[: max(wanted, looked_at)]
         z = standardize(as_tensor(X[members])).numpy()
         z = _enough(_distinct(z, wanted), wanted, rng)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
@@ -66,6 +66,17 @@ def starting_labels(
     if soft:  # no probability is 0, for it is learned as a logarithm
         y = (1 - _SMOOTHING) * y + _SMOOTHING / n_classes
     return y.repeat(n_steps, 1, 1)
+
+
+def _members(y: Array, rows: Array, c: int) -> Array:
+    """The ``rows`` of one class, or with one label."""
+    of_class = rows[y[rows] == c] if y.ndim == 1 else rows[y[rows, c] == 1]
+    if not len(of_class):
+        raise ValueError(
+            f"y has label {c} so rarely that all its samples are held out. Lower "
+            "validation_fraction, or give more samples with it."
+        )
+    return of_class
 
 
 def starting_pairs(

@@ -375,6 +375,14 @@ class ReplayClassifier(_Replay, NeuralNetClassifier):
     """A skorch classifier that repeats the distilled schedule."""
 
 
+class ReplayMultilabel(_Replay, NeuralNetClassifier):
+    """The same with several labels a sample; it predicts those that are likelier than not."""
+
+    def predict(self, X: Any) -> Array:
+        """Return labels (n, n_labels) as 1 and 0."""
+        return (self.predict_proba(X) > 0.5).astype(np.int64)
+
+
 class ReplayRegressor(_Replay, NeuralNetRegressor):
     """The same in a regression: it learns standardised numbers, and predicts in the units of y.
 
@@ -395,7 +403,7 @@ class ReplayRegressor(_Replay, NeuralNetRegressor):
         return self.decode(torch.from_numpy(self.predict_proba(X)))
 
 
-S = TypeVar("S", ReplayClassifier, ReplayRegressor)
+S = TypeVar("S", ReplayClassifier, ReplayMultilabel, ReplayRegressor)
 
 
 def replay_student(
@@ -404,7 +412,7 @@ def replay_student(
     standardize: Standardize,
     weights: Weights,
     X: Array,  # (n, *input_shape)
-    y: Array,  # (n,) class indices, (n, n_classes) learned labels or (n, 1) standardised numbers
+    y: Array,  # (n,) class indices, (n, n_outputs) labels or (n, 1) standardised numbers
     lrs: Array,  # (n_epochs, n_steps)
     device: torch.device,
     **options: Any,

@@ -1,4 +1,4 @@
-"""What y is: classes or numbers, on the way to a student and back."""
+"""What y is: classes, several labels or numbers, on the way to a student and back."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from .data import Array
-from .engine.inner_loop import cross_entropy, mean_squared_error
-from .engine.objectives import classification, regression
-from .evaluation import accuracies, r2_scores
+from .engine.inner_loop import binary_cross_entropy, cross_entropy, mean_squared_error
+from .engine.objectives import classification, multilabel, regression
+from .evaluation import accuracies, r2_scores, subset_accuracies
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,56 @@ class Classes:
         """Class labels (n,) as indices; learned labels as they are."""
         return y if y.ndim == 2 else np.searchsorted(self.values, y)
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each class (n, n_classes)."""
+        return logits.softmax(-1)
+
     def facts(self) -> dict[str, Any]:
         """What a file holds of them."""
         return {"classes": self.values.tolist(), "classes_dtype": self.values.dtype.str}
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Labels of which a sample may have several or none; learned ones may be any numbers.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Labels, each with a logit of its own.
+    """
+
+    n_outputs: int
+
+    loss = staticmethod(binary_cross_entropy)
+    objective = staticmethod(multilabel)
+    score = staticmethod(subset_accuracies)
+
+    @property
+    def values(self) -> Array:
+        """Their columns in y."""
+        return np.arange(self.n_outputs)
+
+    @property
+    def names(self) -> list[Any]:
+        """What tells them from others."""
+        return ["labels", self.n_outputs]
+
+    def encode(self, y: Array) -> Tensor:
+        """Labels (n, n_labels), 1 and 0, as probabilities; learned ones as they are."""
+        return torch.as_tensor(y, dtype=torch.float32)
+
+    def decode(self, y: Tensor, learned: bool = True) -> Array:
+        """Learned labels (n, n_labels) as they are; probabilities as 1 and 0."""
+        return y.numpy() if learned else (y > 0.5).long().numpy()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Of each label (n, n_labels)."""
+        return logits.sigmoid()
+
+    def facts(self) -> dict[str, Any]:
+        """What a file holds of them."""
+        return {"labels": self.n_outputs}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +147,7 @@ class Numbers:
         return {"numbers": [self.shift, self.scale]}
 
 
-Targets = Classes | Numbers
+Targets = Classes | Labels | Numbers
 
 
 def read_targets(header: Mapping[str, Any]) -> Targets:
@@ -108,4 +155,6 @@ def read_targets(header: Mapping[str, Any]) -> Targets:
     if "numbers" in header:
         shift, scale = map(float, header["numbers"])
         return Numbers(shift, scale)
+    if "labels" in header:
+        return Labels(int(header["labels"]))
     return Classes(np.array(header["classes"], dtype=np.dtype(header["classes_dtype"])))

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import check_classification_targets
+from scipy.sparse import issparse  # type: ignore[import-untyped]
+from sklearn.utils import multiclass
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from .data import Array
@@ -21,7 +22,7 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
     """Flat samples, class indices, classes and the shape in which a sample was given."""
     flat, input_shape = _flatten(X)
     X, y = validate_data(estimator, flat, y=_on_host(y), ensure_min_samples=2)
-    check_classification_targets(y)
+    multiclass.check_classification_targets(y)
     classes, y = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
@@ -29,6 +30,47 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
             f"{classes[0]!r}. There is nothing to tell apart: add samples of another."
         )
     return X, y, classes, input_shape or X.shape[1:]
+
+
+def is_multilabel(y: Any) -> bool:
+    """Whether y has a column of two values for each of several labels."""
+    return bool(multiclass.is_multilabel(_on_host(y)))
+
+
+def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    """Flat samples, their labels (n, n_labels) and the shape in which a sample was given."""
+    flat, input_shape = _flatten(X)
+    X, y = validate_data(estimator, flat, y=_dense(y), ensure_min_samples=2, multi_output=True)
+    y = indicators(y, y.shape[1], len(X))
+    missing = np.flatnonzero(~y.any(axis=0))
+    if len(missing):
+        raise ValueError(
+            "y must hold each label at least once, but no sample has those of columns "
+            f"{missing.tolist()}. Leave these columns out."
+        )
+    return X, y, input_shape or X.shape[1:]
+
+
+def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
+    """Whether each of ``n_samples`` samples has each label, as 1 and 0, (n_samples, n_labels)."""
+    y = np.asarray(_dense(y))
+    if y.shape != (n_samples, n_labels) or not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            f"y must hold 0 or 1 for each of {n_samples} samples and {n_labels} labels, but has "
+            f"shape {y.shape} and holds {np.unique(y)[:4].tolist()}. Encode it by "
+            "sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return y.astype(np.float32)
+
+
+def rarest_labels(y: Array) -> Array:
+    """That of each sample's labels (n, n_labels) that the fewest samples have; -1 for no label."""
+    counts = np.where(y == 1, y.sum(axis=0), np.inf)
+    return np.where(y.any(axis=1), counts.argmin(axis=1), -1)
+
+
+def _dense(y: Any) -> Any:
+    return y.toarray() if issparse(y) else _on_host(y)
 
 
 def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:

@@ -18,6 +18,7 @@ class Link(NamedTuple):
 
 
 PROBABILITIES = Link(lambda free: free.softmax(-1), torch.log)
+EACH_PROBABILITY = Link(torch.sigmoid, torch.logit)
 NUMBERS = Link(torch.clone, torch.clone)
 
 
@@ -25,7 +26,8 @@ class DistilledSet:
     """Synthetic mini-batches and step sizes, held in the coordinates in which they are learned.
 
     Step sizes are ``softplus`` of a free parameter and so stay positive; class labels that are
-    learned as probabilities are the ``softmax`` of free logits and so stay that.
+    learned as probabilities are the ``softmax`` of free logits and so stay that; several labels
+    of one sample are each the ``sigmoid`` of one.
 
     Parameters
     ----------

@@ -79,6 +79,14 @@ def cross_entropy(
     return (y * F.log_softmax(logits, dim=-1)).sum() * (-1 / logits.shape[-2])
 
 
+def binary_cross_entropy(
+    logits: Tensor,  # ([n_inits,] batch, n_labels)
+    y: Tensor,  # (batch, n_labels), probabilities of each label or any numbers
+) -> Tensor:
+    """Cross-entropy of each label, summed, mean over the batch, summed over stacked nets."""
+    return (F.softplus(logits) - y * logits).sum() * (1 / logits.shape[-2])
+
+
 def mean_squared_error(
     outputs: Tensor,  # ([n_inits,] batch, n_outputs)
     y: Tensor,  # (batch, n_outputs)

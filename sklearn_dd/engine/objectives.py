@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""(logits (batch, n_classes), y (batch,)) -> scalar."""
+"""(outputs (batch, n_outputs), y (batch,) or (batch, n_outputs)) -> scalar."""
 
 
 def mean_over_nets(
@@ -28,6 +28,14 @@ def classification(
 ) -> Tensor:
     """Cross-entropy, mean over the batch."""
     return F.cross_entropy(logits, y)
+
+
+def multilabel(
+    logits: Tensor,  # (batch, n_labels)
+    y: Tensor,  # (batch, n_labels), 1 where a sample has the label and 0 where not
+) -> Tensor:
+    """Cross-entropy of each label, summed, mean over the batch."""
+    return F.binary_cross_entropy_with_logits(logits, y, reduction="sum") / len(y)
 
 
 def regression(
