@@ -37,7 +37,7 @@ from .methods import AUGMENTATIONS, phases
 from .run import Run, Saved
 from .start import continued_set, new_set
 from .student import Network, choose_network, known_nets, weight_prior
-from .targets import Targets
+from .targets import Labels, Targets
 from .validation import hold_out, new_samples
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
@@ -161,7 +161,8 @@ class BaseDistiller(
 
         def validate() -> float:
             steps = schedule(distilled.x, distilled.y, distilled.lrs)
-            if objective is targets.objective:
+            # Of many labels hardly ever all are right: their share would be flat for long.
+            if objective is targets.objective and not isinstance(targets, Labels):
                 scores = train_and_score(pupil, nets, steps, held_out, targets.score)
                 return float(scores.mean())
             return train_and_judge(pupil, nets, steps, held_out, objective)

@@ -81,7 +81,7 @@ class DistilledImagesDisplay(_Display):
     target : ndarray of shape (n,)
         Index of the class of each sample.
     display_labels : sequence of length n_classes
-        Names of the classes.
+        Names of the classes, or sets of labels, to which ``target`` points.
     n_steps : int, default=1
         Mini-batches of equal size that the rows make up.
     feature_names : sequence of str or None, default=None
@@ -161,7 +161,8 @@ class DistilledImagesDisplay(_Display):
             Distilled data, and then `y`, `lrs` and `n_steps` are its own; or the samples, ordered
             by step.
         y : array-like of shape (n,) or (n, n_classes), default=None
-            Class labels; of learned labels the largest number decides the column.
+            Class labels; of learned labels the largest number decides the column, and where a
+            sample may have several labels, those above 0.5.
         lrs : array-like of shape (n_epochs, n_steps) or None, default=None
             Step sizes, which tell the number of steps.
         n_steps : int, default=1

@@ -158,10 +158,10 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
     history_ : dict of lists
         ``"loss"`` and ``"gradient_norm"`` of each iteration; ``"validation_iter"`` and
         ``"validation_score"``, the number of iterations done and the accuracy at each validation;
-        for another objective, minus its mean.
+        for several labels or another objective, minus the mean of the objective.
     student_ : NeuralNetClassifier
         A skorch net that was trained on the distilled data alone; it takes samples in the units of
-        X and predicts indices into ``classes_``.
+        X and predicts indices into ``classes_``, or 1 and 0 for each of several labels.
     recipe_ : Recipe
         What training a student needs beside the triple.
     seed_ : int

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import issparse  # type: ignore[import-untyped]
-from sklearn.utils import multiclass
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from .data import Array
@@ -22,7 +22,7 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
     """Flat samples, class indices, classes and the shape in which a sample was given."""
     flat, input_shape = _flatten(X)
     X, y = validate_data(estimator, flat, y=_on_host(y), ensure_min_samples=2)
-    multiclass.check_classification_targets(y)
+    check_classification_targets(y)
     classes, y = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
@@ -33,8 +33,9 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
 
 
 def is_multilabel(y: Any) -> bool:
-    """Whether y has a column of two values for each of several labels."""
-    return bool(multiclass.is_multilabel(_on_host(y)))
+    """Whether y has a column for each of several labels."""
+    shape = np.shape(_dense(y))
+    return len(shape) == 2 and shape[1] > 1
 
 
 def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
