@@ -433,7 +433,7 @@ def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
     try:
         with kept_memory(), progress as report:
             for iteration, score in run:
-                report(iteration, score)
+                report(iteration, score, run.expected())
                 if monitor.stale:
                     break
     except KeyboardInterrupt:

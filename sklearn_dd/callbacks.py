@@ -48,8 +48,8 @@ class Progress:
     ) -> None:
         self.bar.close()
 
-    def __call__(self, iteration: Iteration, score: float | None) -> None:
-        """Report one iteration, and the validation score where it was just measured."""
+    def __call__(self, iteration: Iteration, score: float | None, expected: int) -> None:
+        """Report one iteration of so many, and the validation score where it was just measured."""
         if not self.verbose:
             return
         shown = {"loss": f"{iteration.loss:.3f}"}
@@ -57,6 +57,7 @@ class Progress:
             self.score = score
         if self.score is not None:
             shown["val"] = f"{self.score:.3f}"
+        self.bar.total = expected
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
         if self.verbose > 1 and score is not None:

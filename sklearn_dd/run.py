@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,13 @@ class Run:
                     self._write(loop, k)
                 yield iteration, score
         self.monitor.close()
+
+    def expected(self) -> int:
+        """Iterations that the whole fit will have taken, at the rate of those that are done."""
+        if self.max_time is None:
+            return self.max_iter
+        in_time = math.ceil(self.monitor.done * self.max_time / self._seconds())
+        return min(self.max_iter, max(in_time, self.monitor.done))
 
     def _spent(self, start: float, end: float) -> Callable[[int], float] | None:
         """Share of the time from ``start`` to ``end`` that is over."""

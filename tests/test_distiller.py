@@ -654,6 +654,14 @@ def test_verbose_1_shows_a_bar(table, capsys):
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", last), "time left"
 
 
+def test_the_bar_ends_where_the_time_does(table, capsys):
+    distiller = tiny(verbose=1, max_iter=10**6, max_time=0.5).fit(*table)
+    *_, last = capsys.readouterr().err.split("\r")
+    done, of = re.search(r"(\d+)/(\d+) ", last).groups()
+    assert int(done) == distiller.n_iter_
+    assert int(done) <= int(of) <= int(done) + 2
+
+
 def test_verbose_2_prints_a_line_for_each_validation(table, capsys):
     distiller = tiny(verbose=2).fit(*table)
     lines = capsys.readouterr().out.splitlines()

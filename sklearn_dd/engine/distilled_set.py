@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,7 +19,7 @@ class Link(NamedTuple):
 
 PROBABILITIES = Link(lambda free: free.softmax(-1), torch.log)
 # In float32 the sigmoid of 17 is 1, which would come back as infinity and never move again.
-EACH_PROBABILITY = Link(torch.sigmoid, partial(torch.logit, eps=1e-6))
+EACH_PROBABILITY = Link(torch.sigmoid, lambda y: torch.logit(y, eps=1e-6))
 NUMBERS = Link(torch.clone, torch.clone)
 
 
