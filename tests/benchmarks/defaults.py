@@ -68,12 +68,15 @@ DATA = {
 }
 
 
+def split_off(X: np.ndarray, y: np.ndarray, seed: int) -> list[np.ndarray]:
+    """X, X_new, y, y_new: a quarter of the training part, held out; the test part is dropped."""
+    X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
+    return train_test_split(X[:MAX_ROWS], y[:MAX_ROWS], test_size=0.25, random_state=seed)
+
+
 def score(X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> float:
     """Held-out accuracy of fresh students after so many seconds of fitting."""
-    X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
-    X, X_new, y, y_new = train_test_split(
-        X[:MAX_ROWS], y[:MAX_ROWS], test_size=0.25, random_state=seed
-    )
+    X, X_new, y, y_new = split_off(X, y, seed)
     distiller = DatasetDistiller(
         student=MLP, random_state=seed, max_iter=10**6, max_time=SECONDS, **(BASE | changes)
     )

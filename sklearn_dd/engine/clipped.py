@@ -1,0 +1,58 @@
+"""A hypergradient that is no longer than usual."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .hypergradient import Estimator, Hypergradient, Task
+from .outer_loop import State, Stateful
+
+_MEMORY = 0.9  # of the running length
+
+
+class Clipped:
+    """An estimator whose gradient is cut to so many times its usual length.
+
+    Windows at random places of a training have gradients of very different lengths, of which Adam
+    would follow the longest. The usual length is a running mean of the lengths after they were cut
+    (Feng, Vedantam and Kempe 2023, RaT-BPTT, arXiv:2311.07025).
+
+    Parameters
+    ----------
+    estimator : Estimator
+        What is cut, such as ``Unrolled(window=60)``; of several processes each cuts its own share.
+    ratio : float
+        Times the usual length.
+    """
+
+    def __init__(self, estimator: Estimator, ratio: float = 2.0) -> None:
+        if not ratio > 0:
+            raise ValueError(f"ratio must be positive, got {ratio!r}. RaT-BPTT takes 2.")
+        self.estimator, self.ratio = estimator, ratio
+        self.usual: Tensor | None = None
+
+    def __call__(self, task: Task) -> Hypergradient:
+        found = self.estimator(task)
+        gradients = found[1:]
+        length = torch.stack([g.norm() for g in gradients]).norm()
+        usual = length if self.usual is None else self.usual.to(length)
+        # What is not finite is for the outer loop to undo, and says nothing of what is usual.
+        usual = torch.where(usual.isfinite() & (usual > 0), usual, length)
+        share = torch.where(length > self.ratio * usual, self.ratio * usual / length, 1.0)
+        cut = torch.where(length.isfinite(), share * length, usual)
+        self.usual = torch.lerp(cut, usual, _MEMORY)
+        return Hypergradient(found.loss, *(share * g for g in gradients))
+
+    def state_dict(self) -> State:
+        """The usual length, and what the estimator carries from one iteration to the next."""
+        own = {} if self.usual is None else {"clipped/usual": self.usual}
+        inner = self.estimator.state_dict() if isinstance(self.estimator, Stateful) else {}
+        return {**own, **inner}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from there."""
+        state = dict(state)
+        self.usual = state.pop("clipped/usual", None)
+        if isinstance(self.estimator, Stateful):
+            self.estimator.load_state_dict(state)
