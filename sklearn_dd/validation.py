@@ -34,8 +34,8 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
 
 def is_multilabel(y: Any) -> bool:
     """Whether y has a column for each of several labels."""
-    shape = np.shape(_dense(y))
-    return len(shape) == 2 and shape[1] > 1
+    y = np.asarray(_dense(y))
+    return y.ndim == 2 and y.shape[1] > 1
 
 
 def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:

@@ -98,9 +98,9 @@ def test_y_of_missing_values(table):
         tiny().fit(X, np.where(y == 0, np.nan, y))
 
 
-def test_y_of_several_columns(table):
+def test_y_of_several_columns_that_are_not_of_labels(table):
     X, y = table
-    with pytest.raises(ValueError, match=r"y should be a 1d array"):
+    with pytest.raises(ValueError, match=r"y must hold 0 or 1 .* 2 labels, but .*\[0, 1, 2\]"):
         tiny().fit(X, np.column_stack([y, y]))
 
 
