@@ -12,11 +12,12 @@ _MEMORY = 0.9  # of the running length
 
 
 class Clipped:
-    """An estimator whose gradient is cut to so many times its usual length.
+    """An estimator whose gradients are cut to so many times their usual length.
 
     Windows at random places of a training have gradients of very different lengths, of which Adam
-    would follow the longest. The usual length is a running mean of the lengths after they were cut
-    (Feng, Vedantam and Kempe 2023, RaT-BPTT, arXiv:2311.07025).
+    would follow the longest. Those for x̃, ỹ and η are cut apart, as their units are not the same.
+    The usual length is a running mean of the lengths after they were cut (Feng, Vedantam and Kempe
+    2023, RaT-BPTT, arXiv:2311.07025).
 
     Parameters
     ----------
@@ -35,17 +36,18 @@ class Clipped:
     def __call__(self, task: Task) -> Hypergradient:
         found = self.estimator(task)
         gradients = found[1:]
-        length = torch.stack([g.norm() for g in gradients]).norm()
+        length = torch.stack([g.norm() for g in gradients])
         usual = length if self.usual is None else self.usual.to(length)
         # What is not finite is for the outer loop to undo, and says nothing of what is usual.
         usual = torch.where(usual.isfinite() & (usual > 0), usual, length)
         share = torch.where(length > self.ratio * usual, self.ratio * usual / length, 1.0)
         cut = torch.where(length.isfinite(), share * length, usual)
         self.usual = torch.lerp(cut, usual, _MEMORY)
-        return Hypergradient(found.loss, *(share * g for g in gradients))
+        cut_gradients = (s * g for s, g in zip(share, gradients, strict=True))
+        return Hypergradient(found.loss, *cut_gradients)
 
     def state_dict(self) -> State:
-        """The usual length, and what the estimator carries from one iteration to the next."""
+        """The usual lengths, and what the estimator carries from one iteration to the next."""
         own = {} if self.usual is None else {"clipped/usual": self.usual}
         inner = self.estimator.state_dict() if isinstance(self.estimator, Stateful) else {}
         return {**own, **inner}

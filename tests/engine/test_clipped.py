@@ -66,6 +66,15 @@ def test_what_was_cut_counts_as_cut():
     assert lengths([1, 100, 100, 100]) == pytest.approx([1, 2, 2 * 1.1, 2 * 1.1**2])
 
 
+def test_samples_and_step_sizes_are_cut_apart():
+    clipped = Clipped(lambda _: FOUND)
+    clipped(TASK)
+    clipped.estimator = lambda _: FOUND._replace(lrs=100 * FOUND.lrs)
+    cut = clipped(TASK)
+    torch.testing.assert_close(cut.lrs, 2 * FOUND.lrs)
+    assert torch.equal(cut.x, FOUND.x)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 0.0])
 def test_one_without_a_length_says_nothing(bad):
     assert lengths([bad, 1, 100])[1:] == pytest.approx([1, 2])
