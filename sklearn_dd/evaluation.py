@@ -40,19 +40,25 @@ Score = Callable[[Learner, Params, RealData], Tensor]
 
 def accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
     """Accuracy (n_nets,) on all of ``real`` of one net or of several, stacked."""
-    hits: Tensor | int = 0
-    with torch.no_grad():
-        for x, y in real.in_order():
-            hits = hits + (learner.apply(params, x).argmax(-1) == y).sum(-1)
-    return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
+    return _share(learner, params, real, lambda logits, y: logits.argmax(-1) == y)
 
 
 def subset_accuracies(learner: Learner, params: Params, real: RealData) -> Tensor:
     """Share (n_nets,) of the samples whose labels are all right; its y is (n, n_labels)."""
+    return _share(learner, params, real, lambda logits, y: ((logits > 0) == (y > 0)).all(-1))
+
+
+def _share(
+    learner: Learner,
+    params: Params,
+    real: RealData,
+    right: Callable[[Tensor, Tensor], Tensor],  # of a batch's outputs and y
+) -> Tensor:
+    """Share (n_nets,) of ``real`` that one net or several, stacked, are right about."""
     hits: Tensor | int = 0
     with torch.no_grad():
         for x, y in real.in_order():
-            hits = hits + ((learner.apply(params, x) > 0) == (y > 0)).all(-1).sum(-1)
+            hits = hits + right(learner.apply(params, x), y).sum(-1)
     return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
 
 
