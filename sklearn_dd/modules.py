@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from .engine.priors import xavier_normal
@@ -87,11 +88,11 @@ class LeNet(nn.Module):
         padding = 2 if (height, width) == (28, 28) else 0
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=padding),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),  # the same as before pooling, and a quarter of the work
             nn.Conv2d(6, 16, 5),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
         )
         rows, columns = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in (height, width))
         self.classifier = nn.Sequential(
@@ -193,8 +194,8 @@ class AlexCifarNet(nn.Module):
         channels, height, width = _image_shape(sample_shape, "AlexCifarNet", at_least=4)
         self.features = nn.Sequential(
             nn.Conv2d(channels, 64, 5, padding=2),
-            nn.ReLU(),
             nn.MaxPool2d(3, stride=2, padding=1),
+            nn.ReLU(),  # the same as before pooling, and a quarter of the work
             nn.LocalResponseNorm(4, alpha=1e-3 / 9, beta=0.75, k=1),
             nn.Conv2d(64, 64, 5, padding=2),
             nn.ReLU(),
@@ -214,6 +215,8 @@ class AlexCifarNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        if x.device.type == "cpu":  # pooling then takes many channels at a time
+            x = x.contiguous(memory_format=torch.channels_last)
         return self.classifier(self.features(x))
 
 

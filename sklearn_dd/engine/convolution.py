@@ -23,6 +23,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 Pixels = int | list[int] | tuple[int, ...]
 
 _aten: Any = torch.ops.aten
+_ORDERS = torch.contiguous_format, torch.channels_last
 _FEW = 4  # channels, up to which a product and sums of its rows take less time than the padding
 
 
@@ -49,7 +50,7 @@ def _is_ours(x: Any) -> bool:
     if not isinstance(x, Tensor) or torch.is_autocast_enabled("cpu"):
         return False
     exact = x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu"
-    return exact and x.ndim == 4 and x.is_contiguous()
+    return exact and x.ndim == 4 and any(x.is_contiguous(memory_format=o) for o in _ORDERS)
 
 
 def _pair(size: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .convolution import conv2d
 from .inner_loop import Apply
+from .normalization import local_response_norm
 from .optimizers import Params
 from .pooling import avg_pool2d, max_pool2d
 
@@ -20,11 +21,12 @@ _KERNELS: dict[Any, Callable[..., Any]] = {
     F.max_pool2d: max_pool2d,
     torch.max_pool2d: max_pool2d,
     F.avg_pool2d: avg_pool2d,
+    F.local_response_norm: local_response_norm,
 }
 
 
 def with_fast_kernels(apply: Apply) -> Apply:
-    """``apply``, whose 2-D convolutions and 2 × 2 pooling go through our kernels."""
+    """``apply``, whose images are convolved, pooled and normalised by our kernels."""
 
     def fast(params: Params, x: Tensor) -> Tensor:
         with _Diverted():
