@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .hypergradient import Estimator, Hypergradient, Task
-from .outer_loop import State, Stateful
+from .outer_loop import State, carried, carry_on
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(images (n, channels, height, width), generator) -> transformed images, of the same shape."""
@@ -145,12 +145,11 @@ class Augmented:
 
     def state_dict(self) -> State:
         """What the estimator carries from one iteration to the next, if anything."""
-        return self.estimator.state_dict() if isinstance(self.estimator, Stateful) else {}
+        return carried(self.estimator)
 
     def load_state_dict(self, state: State) -> None:
         """Go on from there."""
-        if isinstance(self.estimator, Stateful):
-            self.estimator.load_state_dict(state)
+        carry_on(self.estimator, state)
 
     def _alike(self, images: Tensor, seed: int) -> Tensor:
         return self.augment(images, torch.Generator().manual_seed(seed))

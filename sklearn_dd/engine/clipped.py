@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .hypergradient import Estimator, Hypergradient, Task
-from .outer_loop import State, Stateful
+from .outer_loop import State, carried, carry_on
 
 _MEMORY = 0.9  # of the running length
 
@@ -49,12 +49,10 @@ class Clipped:
     def state_dict(self) -> State:
         """The usual lengths, and what the estimator carries from one iteration to the next."""
         own = {} if self.usual is None else {"clipped/usual": self.usual}
-        inner = self.estimator.state_dict() if isinstance(self.estimator, Stateful) else {}
-        return {**own, **inner}
+        return {**own, **carried(self.estimator)}
 
     def load_state_dict(self, state: State) -> None:
         """Go on from there."""
         state = dict(state)
         self.usual = state.pop("clipped/usual", None)
-        if isinstance(self.estimator, Stateful):
-            self.estimator.load_state_dict(state)
+        carry_on(self.estimator, state)

@@ -37,6 +37,17 @@ class Stateful(Protocol):
         ...
 
 
+def carried(estimator: Estimator) -> State:
+    """What the estimator carries from one iteration to the next, if anything."""
+    return estimator.state_dict() if isinstance(estimator, Stateful) else {}
+
+
+def carry_on(estimator: Estimator, state: State) -> None:
+    """Let the estimator go on from there, if it carries anything."""
+    if isinstance(estimator, Stateful):
+        estimator.load_state_dict(state)
+
+
 class Iteration(NamedTuple):
     """What happened in one outer iteration."""
 
@@ -191,9 +202,7 @@ class OuterLoop:
             # Adam has no moments before its first step.
             parts = {"free": p, "sound": self.sound[k], **self.optimizer.state[p]}
             state |= {f"{name}.{k}": t for name, t in parts.items()}
-        if isinstance(self.estimator, Stateful):
-            theirs = self.estimator.state_dict()
-            state |= {f"estimator.{name}": t for name, t in theirs.items()}
+        state |= {f"estimator.{name}": t for name, t in carried(self.estimator).items()}
         return {name: t.detach().to("cpu", copy=True) for name, t in state.items()}
 
     def load_state_dict(self, state: State) -> None:
@@ -214,8 +223,8 @@ class OuterLoop:
         self.sound = [state[f"sound.{k}"].clone() for k in indices]
         self.done, self.undone = int(state["done"]), int(state["undone"])
         self.rates = state["rates"].tolist()
-        if isinstance(self.estimator, Stateful):
-            theirs = {name.partition("."): t.clone() for name, t in state.items()}
-            self.estimator.load_state_dict(
-                {name: t for (owner, _, name), t in theirs.items() if owner == "estimator"}
-            )
+        theirs = {name.partition("."): t.clone() for name, t in state.items()}
+        carry_on(
+            self.estimator,
+            {name: t for (owner, _, name), t in theirs.items() if owner == "estimator"},
+        )
