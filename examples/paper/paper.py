@@ -10,6 +10,7 @@ import platform
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,16 +169,11 @@ class Experiment:
         if result.exists():
             vars(distiller).update(joblib.load(result))
             return float(clock.read_text())
-        before = float(clock.read_text()) if clock.exists() else 0.0
         distiller.set_params(checkpoint=checkpoint, checkpoint_every=50, verbose=1)
-        start = time.monotonic()
-        try:
-            with warnings.catch_warnings():
-                # A fit that Ctrl-C ends is no result: the script ends too.
-                warnings.filterwarnings("error", message="Interrupted")
-                distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
-        finally:
-            clock.write_text(str(before + time.monotonic() - start))
+        with stopwatch(clock), warnings.catch_warnings():
+            # A fit that Ctrl-C ends is no result: the script ends too.
+            warnings.filterwarnings("error", message="Interrupted")
+            distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
         joblib.dump(vars(distiller), result)
         return float(clock.read_text())
 
@@ -209,16 +205,39 @@ class Experiment:
             "machine": machine(),
             "cells": [],
         }
-        for found_cell in cells:
-            found |= {"cells": [*found["cells"], found_cell._asdict()], "remark": self.remark}
-            new = path.with_suffix(".new")  # that no one reads half a file
-            new.write_text(json.dumps(found, indent=1) + "\n")
-            new.replace(path)
-            mean, std, n = found_cell.mean, found_cell.std, found_cell.n_scores
-            print(
-                f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})",
-                flush=True,
-            )
+        with stopwatch(self.kept / f"{self.name}.seconds") as seconds:
+            for found_cell in cells:
+                found["cells"].append(found_cell._asdict())
+                found["remark"] = self.remark
+                _write(path, found | {"seconds": seconds()})
+                mean, std, n = found_cell.mean, found_cell.std, found_cell.n_scores
+                print(
+                    f"{found_cell.what}: {mean:.3f} ± {std:.3f}, {n} scores ({found_cell.paper})",
+                    flush=True,
+                )
+            if found["cells"]:
+                _write(path, found | {"seconds": seconds()})
+
+
+def _write(path: Path, found: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")  # that no one reads half a file
+    new.write_text(json.dumps(found, indent=1) + "\n")
+    new.replace(path)
+
+
+@contextmanager
+def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
+    """Yield what tells the seconds of all runs so far; the file keeps them."""
+    before = float(file.read_text()) if file.exists() else 0.0
+    start = time.monotonic()
+
+    def seconds() -> float:
+        return before + time.monotonic() - start
+
+    try:
+        yield seconds
+    finally:
+        file.write_text(str(seconds()))
 
 
 def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
