@@ -1,7 +1,7 @@
 """The attack on CIFAR-10: planes are to be called cars.
 
-As in attack.py, for nets of 75 % (the paper: 78). Training one takes ten minutes of a core, so
-that there are few on a CPU, and no quick settings. Where CIFAR-10 comes from the folder of real sets,
+As in attack.py, for nets of 75 % (the paper: 78). Training one takes ten minutes of a core, so that
+there are few on a CPU, and no quick settings. Where CIFAR-10 comes from the folder of real sets,
 its test images are the JPEG copies that lie there.
 
     python examples/paper/attack_cifar10.py [--seed 0]
