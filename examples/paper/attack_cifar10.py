@@ -15,7 +15,6 @@ import torch
 from attack import attack, attacker
 from paper import Cell, Experiment, load, main
 
-from sklearn_dd import TargetedAttack
 from sklearn_dd.engine.augmentation import flip
 from sklearn_dd.modules import AlexCifarNet
 
@@ -33,9 +32,8 @@ def measure(run: Experiment) -> Iterator[Cell]:
         n_epochs=6, lr=1e-3, batch_size=128, augment=flip,
     )  # fmt: skip
     distiller = attacker(
-        student=AlexCifarNet, init=train, distill_lr=0.005, objective=TargetedAttack(0, 1),
-        outer_lr=0.3, max_iter=1000,
-    )  # fmt: skip
+        student=AlexCifarNet, init=train, distill_lr=0.005, outer_lr=0.3, max_iter=1000
+    )
     yield from attack(run, "CIFAR-10 plane → car", "45.9 ± 18.1", distiller, cifar, held_out)
 
 

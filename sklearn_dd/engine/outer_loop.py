@@ -223,8 +223,6 @@ class OuterLoop:
         self.sound = [state[f"sound.{k}"].clone() for k in indices]
         self.done, self.undone = int(state["done"]), int(state["undone"])
         self.rates = state["rates"].tolist()
-        theirs = {name.partition("."): t.clone() for name, t in state.items()}
-        carry_on(
-            self.estimator,
-            {name: t for (owner, _, name), t in theirs.items() if owner == "estimator"},
-        )
+        own = "estimator."
+        theirs = {k.removeprefix(own): t.clone() for k, t in state.items() if k.startswith(own)}
+        carry_on(self.estimator, theirs)
