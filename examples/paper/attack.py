@@ -2,7 +2,7 @@
 
 The nets are unknown: the data are distilled for some, and tried on others. The paper, section 4.4:
 100 images, one step; of the zeros, how many a net then calls one, and of the planes, car. Its
-labels are fixed, ours are learned.
+labels are fixed, ours are learned. Here MNIST's zeros; ``attack_cifar10.py`` has the planes.
 
     python examples/paper/attack.py [--quick] [--seed 0]
 """
