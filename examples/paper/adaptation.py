@@ -104,7 +104,7 @@ def adapt(
     schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
         **schedule, init=train, labels="free", data_init="real", distill_lr=0.003, n_inits=1,
-        validation_fraction=0, max_iter=run.pick(200, 1000),
+        validation_fraction=0, max_iter=run.pick(200, 2000),
     )  # fmt: skip
     seconds = run.fit(f"adapt-{key}-unknown", distiller, here.X, here.y)
     few = held_out[:20]  # to score nets after each step takes thirty times as long as at the end

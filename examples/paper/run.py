@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,25 @@ step sizes are not learned.
 
 def page() -> str:
     """The whole page, of all results that are there."""
-    parts = [HEAD]
-    for script in SCRIPTS:
-        found = {
-            settings: json.loads(path.read_text())
-            for settings in ("quick", "full")
-            if (path := RESULTS / f"{script}-{settings}.json").exists()
-        }
-        parts += [section(script, settings, run) for settings, run in found.items()]
-    return "\n".join(parts)
+    found = {
+        (script, settings): json.loads(path.read_text())
+        for script in SCRIPTS
+        for settings in ("quick", "full")
+        if (path := RESULTS / f"{script}-{settings}.json").exists()
+    }
+    return "\n".join([HEAD, *times(found), *(section(*of, run) for of, run in found.items())])
+
+
+def times(found: dict[tuple[str, str], dict[str, Any]]) -> Iterator[str]:
+    """What the scripts that a CPU runs took together, where each has told."""
+    scripts = [script for script in SCRIPTS if script not in UNLESS_NAMED]
+    for settings in ("quick", "full"):
+        seconds = [found.get((script, settings), {}).get("seconds") for script in scripts]
+        if None not in seconds:
+            yield (
+                f"With {settings} settings {', '.join(scripts)} took {sum(seconds) / 60:.0f} "
+                "minutes, added up.\n"
+            )
 
 
 def section(script: str, settings: str, run: dict[str, Any]) -> str:
