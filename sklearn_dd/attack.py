@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from torch import Tensor
 
 from .data import Array
+from .distiller import check_classes
 from .engine.objectives import classification
 from .validation import class_indices
 
@@ -155,7 +156,8 @@ def attack_report(
     random_state : int, RandomState instance or None, default=None
         Decides the nets, as in ``evaluate``.
     **evaluation : dict
-        Further arguments of ``evaluate``, such as ``n_inits=200`` and ``init=held_out_pool``.
+        Further arguments of ``evaluate``: ``n_inits=200``, ``student``, ``n_epochs`` and, for
+        unknown nets, ``init=held_out_pool``.
 
     Returns
     -------
@@ -185,6 +187,7 @@ def attack_report(
     >>> before.called_target.mean() < 0.1, after.called_target.mean() > 0.9
     (np.True_, np.True_)
     """
+    check_classes(distiller, "attack_report")
     attack = distiller.objective if attack is None else attack
     if not isinstance(attack, TargetedAttack):
         raise TypeError(
@@ -207,7 +210,9 @@ def attack_report(
         # Of one class that is taken for another, before and after, (2, n_inits).
         samples = _safe_indexing(X, np.flatnonzero(indices == true))
         labels = classes[np.full(counts[true], predicted)]
-        scores = distiller.evaluate(samples, labels, random_state=random_state, **evaluation)
+        scores = distiller.evaluate(
+            samples, labels, each_step=True, random_state=random_state, **evaluation
+        )
         return scores.step_scores[[0, -1]]
 
     right = np.stack([share(c, c) for c in range(len(classes))], axis=-1)

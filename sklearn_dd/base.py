@@ -6,22 +6,37 @@ import importlib
 import os
 import platform
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import sklearn
 import torch
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _clone_parametrized,
+    _fit_context,
+)
 from sklearn.utils import check_random_state, check_scalar, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .callbacks import Monitor, Progress
-from .data import Array, RealData, Standardize, as_tensor, resolve_device, student_shape
-from .distilled import DistilledData, Recipe, describe
+from .data import (
+    Array,
+    RealData,
+    Standardize,
+    as_tensor,
+    fingerprint,
+    resolve_device,
+    student_shape,
+)
+from .distilled import STUDENT, DistilledData, Recipe, describe, identity
 from .engine.distilled_set import DistilledSet, Link
 from .engine.hypergradient import Estimator
 from .engine.inner_loop import schedule
@@ -37,8 +52,8 @@ from .methods import AUGMENTATIONS, phases
 from .run import Run, Saved
 from .start import continued_set, new_set
 from .student import Network, choose_network, known_nets, weight_prior
-from .targets import Labels, Targets
-from .validation import hold_out, new_samples
+from .targets import Classes, Labels, Targets
+from .validation import all_or_nothing, hold_out, new_samples
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _BATCH = 512  # samples that are predicted at one time
@@ -47,7 +62,7 @@ SHARED: dict[str, Any] = {  # what the parameters of every distiller may be
     "n_steps": [Interval(Integral, 1, None, closed="left")],
     "n_epochs": [Interval(Integral, 1, None, closed="left")],
     "student": "no_validation",  # choose_network does
-    "init": [StrOptions({"random", "fixed"}), list, tuple, Mapping, os.PathLike, callable],
+    "init": "no_validation",  # weight_prior does
     "data_init": [StrOptions({"noise", "real", "kmeans", "mean"}), "array-like"],
     "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
     "distill_lr": [Interval(Real, 0, None, closed="neither")],
@@ -94,6 +109,7 @@ class BaseDistiller(
         super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @all_or_nothing
     def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> Self:
         """Learn synthetic samples, their labels and step sizes.
 
@@ -124,8 +140,7 @@ class BaseDistiller(
         seed = int(check_random_state(self.random_state).randint(2**31))
         if previous is not None:
             seed = self.seed_  # so that a fixed net and the held-out part stay the same
-        parameters = self._fixed_parameters(X.shape)
-        saved = Saved() if resume_from is None else Saved.read(resume_from, parameters)
+        saved = Saved() if resume_from is None else Saved.read(resume_from)
         reducer = join()
         seed = reducer.from_main(saved.facts.get("seed", seed))
 
@@ -133,10 +148,17 @@ class BaseDistiller(
         standardize = Standardize(input_shape, sample_shape)
         if self.standardize:
             standardize = Standardize.fit(X, input_shape, sample_shape)
+        if self.checkpoint is not None and not Path(self.checkpoint).parent.is_dir():
+            raise FileNotFoundError(
+                f"checkpoint={str(self.checkpoint)!r} must lie in a folder that exists: make "
+                f"{str(Path(self.checkpoint).parent)!r}, or name another file."
+            )
         network = choose_network(self.student, sample_shape, targets.n_outputs)
         init = known_nets(self.init)
         prior = weight_prior(init, network, seed)
         description = self._description(network, seed)
+        parameters = self._fixed_parameters(network, init) | {"data": fingerprint(X, y)}
+        saved.check(parameters)
         recipe = Recipe(targets, standardize, known_net(prior), self.student, init, description)
         pupil = recipe.learner(network, device)
 
@@ -223,24 +245,38 @@ class BaseDistiller(
         )
         return self
 
-    def _fixed_parameters(self, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _fixed_parameters(self, network: Network, init: Any) -> dict[str, Any]:
         """What may not change when a fit is resumed."""
         free = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
         given = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
-        return describe(given) | {"X.shape": list(shape)}
+        return describe(given | {"student": identity(network), "init": init})
 
     def _description(self, network: Network, seed: int) -> dict[str, Any]:
         """How the data were made, for whoever finds the file."""
         packages = ("sklearn-dd", "torch", "scikit-learn", "skorch", "numpy")
         return {
             "parameters": describe(self.get_params(deep=False)),
-            "student": network.name,
-            "student_arguments": describe(network.arguments),
-            "student_optimizer": repr(network.optimizer),
+            **dict(zip(STUDENT, identity(network), strict=True)),
             "seed": seed,
             "versions": {name: version(name) for name in packages}
             | {"python": platform.python_version()},
         }
+
+    def _objective(self, targets: Targets) -> Objective:
+        """What trained students should do."""
+        if isinstance(self.objective, str):
+            return targets.objective
+        # Such as an attack, which names classes as the user does.
+        resolve = getattr(self.objective, "resolve", None)
+        if resolve is None:
+            return self.objective
+        if not isinstance(targets, Classes):
+            raise ValueError(
+                f"objective={self.objective!r} takes one class a sample, but y holds "
+                f"{'several labels' if isinstance(targets, Labels) else 'numbers'}. Take a "
+                "function of logits and y, or leave objective as it is by default."
+            )
+        return resolve(targets.values)
 
     # What each kind says of its own.
 
@@ -259,10 +295,6 @@ class BaseDistiller(
 
         They are made of ``rows``, the samples that are not held out.
         """
-        raise NotImplementedError
-
-    def _objective(self, targets: Targets) -> Objective:
-        """What trained students should do."""
         raise NotImplementedError
 
     def _link(self, targets: Targets) -> Link | None:
@@ -377,8 +409,9 @@ class BaseDistiller(
         student : None, nn.Module class or NeuralNetClassifier, default=None
             Another architecture; ``None`` takes the one that the data were distilled for.
         init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-            Another weight prior, such as held-out pre-trained nets. ``None`` takes the distiller's
-            own, and ``"random"`` for another architecture unless that is a callable.
+            Another weight prior. ``None`` takes the distiller's own, and ``"random"`` for another
+            architecture unless that is a callable. Of a pool these are nets that the data were
+            distilled for: to know what other nets learn, give nets that were held out.
         n_epochs : int or None, default=None
             Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
             are repeated.
@@ -406,7 +439,7 @@ class BaseDistiller(
         if random_state is not None:
             seed = int(check_random_state(random_state).randint(2**31))
         if init is None:
-            prior = recipe.prior(network, seed, own=student is None)
+            prior = recipe.prior(network, seed)
         else:
             prior = weight_prior(init, network, self.seed_)
         nets = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
@@ -418,6 +451,11 @@ class BaseDistiller(
         steps = schedule(x, y_syn, lrs)
         pupil = recipe.learner(network, device)
         return evaluate(pupil, nets, steps, real, each_step, recipe.targets.score)
+
+    def __sklearn_clone__(self) -> Self:
+        new = _clone_parametrized(self)
+        new.init = self.init  # a clone of a fitted net would not be fitted
+        return new
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

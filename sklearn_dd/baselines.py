@@ -26,7 +26,7 @@ from .engine.seeds import Stream
 from .evaluation import train_and_score
 from .start import cluster_centers
 from .student import learner
-from .validation import samples_per_step, training_set
+from .validation import all_or_nothing, samples_per_step, training_set
 
 _MAX_ROWS = 2000  # training samples that step sizes and sets are compared on
 _N_NETS = 8  # nets that they are compared with
@@ -61,12 +61,12 @@ class Baseline(DatasetDistiller):
         for each, learned from there as a distiller learns them.
     step_sizes : sequence of float, default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
         Step sizes to choose from. The choice is by the accuracy, on up to 2,000 training samples,
-        of 8 nets that no evaluation draws; where there is one known net, of that.
+        of 8 nets that no evaluation draws; of a pool, of 8 of its nets, and of one known net, that.
     n_sets : int, default=1
         Sets to choose from in the same way, where the choice of samples is random.
     student : None, nn.Module class or NeuralNetClassifier, default=None
         The network that learns from the samples, as in ``DatasetDistiller``.
-    init : {"random", "fixed"}, callable or list, default="random"
+    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
         The weights that students start from, as in ``DatasetDistiller``. With ``"fixed"`` a
         baseline and a distiller of the same int ``random_state`` know the same net.
     max_iter : int, default=200
@@ -128,6 +128,7 @@ class Baseline(DatasetDistiller):
         self.n_sets = n_sets
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @all_or_nothing
     def fit(self, X: Any, y: Any) -> Baseline:
         """Choose samples and step sizes.
 
@@ -367,7 +368,7 @@ def _judge(
 ) -> Callable[[Array, float], float]:
     """(samples, step size) -> mean accuracy on ``real`` of nets that no evaluation draws."""
     network = recipe.network()
-    prior = recipe.prior(network, seed, own=True)
+    prior = recipe.prior(network, seed)
     judges = distinct(prior, _N_NETS)
     nets = draw(prior, judges, seed, Stream.HELD_OUT, device=real.device)
     pupil = learner(network, real.device)

@@ -18,19 +18,19 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from .baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
 from .data import Array, RealData, resolve_device
-from .distiller import DatasetDistiller
+from .distilled import describe
+from .distiller import DatasetDistiller, check_classes
 from .evaluation import accuracies
 from .pools import train_pool
 from .student import learner
-from .targets import Labels
 from .validation import class_indices, new_samples
 
 _CONFIDENCE = 0.95
+_FULL_BATCHES = 1000  # at least, before nets count as trained on all data
 _BATCH = 512  # samples that are scored at one time
 _HELPED = "helped"
 _DISTILLED, _HARD, _ALL = "distilled", "distilled, hard labels", "all data"
@@ -53,7 +53,8 @@ class Comparison(NamedTuple):
     table : DataFrame or list of dict
         A row for each set and model, with the columns
 
-        - ``data``: the set; ``distilled``, the class of a baseline, or ``all data``,
+        - ``data``: the set; ``distilled``, the class of a baseline, with a number where several
+          of a class differ in more than their draws and their schedule, or ``all data``,
         - ``schedule``: whether the step sizes were ``learned`` or ``fixed``; empty for models of
           scikit-learn, which have none,
         - ``model``: what was trained on it, and ``n_samples``, on how many samples,
@@ -86,7 +87,7 @@ def compare(
     n_inits: int = 20,
     init: Any = None,
     n_full: int = 3,
-    full_epochs: int = 10,
+    full_epochs: int | None = None,
     random_state: Any = None,
     verbose: int = 0,
 ) -> Comparison:
@@ -123,8 +124,9 @@ def compare(
     n_full : int, default=3
         Students that are trained on all data, by ``train_pool``. With 0 there is no such row, also
         for models, and nothing is recovered.
-    full_epochs : int, default=10
-        Times that these go through all data.
+    full_epochs : int or None, default=None
+        Times that these go through all data, from random weights where ``init`` is no callable.
+        ``None`` takes 10, or as many more as make 1,000 mini-batches of 64.
     random_state : int, RandomState instance or None, default=None
         Seed of all draws; ``None`` takes the distiller's.
     verbose : int, default=0
@@ -163,13 +165,11 @@ def compare(
     1  RandomSamples   MLP          3        20
     2       all data   MLP        133         3
     """
-    check_is_fitted(distiller)
-    if isinstance(distiller.recipe_.targets, Labels):
-        raise ValueError(
-            "compare takes one class a sample, but the distiller was fitted on several labels. "
-            "Score it by evaluate."
-        )
+    check_classes(distiller, "compare")
     check_scalar(n_full, "n_full", Integral, min_val=0)
+    if full_epochs is None:
+        full_epochs = max(10, math.ceil(_FULL_BATCHES * 64 / len(y_train)))
+    check_scalar(full_epochs, "full_epochs", Integral, min_val=1)
     seed = distiller.seed_
     if random_state is not None:
         seed = int(check_random_state(random_state).randint(2**31))
@@ -244,6 +244,7 @@ def all_baselines(
     >>> [type(baseline).__name__ for baseline in baselines]
     ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
     """
+    check_classes(distiller, "all_baselines")
     own = {"max_iter", "n_inits", "random_state", "verbose"}
     names = set(RandomSamples().get_params(deep=False)) - own
     shared = {k: v for k, v in distiller.get_params(deep=False).items() if k in names}
@@ -273,7 +274,7 @@ def _models(seed: int) -> dict[str, Any]:
 
 @dataclass
 class _Bench:
-    """What is the same for all sets, and the samples that models have met."""
+    """What is the same for all sets, and which sets there were, by name."""
 
     distiller: DatasetDistiller
     train: tuple[Any, Any]
@@ -282,7 +283,8 @@ class _Bench:
     models: Mapping[str, Any]  # name -> unfitted classifier
     init: Any
     evaluation: Mapping[str, Any]  # arguments of evaluate
-    met: list[Array] = field(default_factory=list)
+    met: dict[str, list[Array]] = field(default_factory=lambda: defaultdict(list))
+    kinds: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
     def sets(self, baselines: Iterable[Any]) -> Iterator[tuple[str, str, DatasetDistiller]]:
         """Name and schedule of each small set, and the fitted estimator that has it."""
@@ -295,10 +297,20 @@ class _Bench:
             fitted = baseline
             if not hasattr(baseline, "recipe_"):
                 fitted = clone(baseline).fit(*self.train)
-            n_sets = getattr(baseline, "n_sets", 1)
-            best_of = f", best of {n_sets}" if n_sets > 1 else ""
-            schedule = getattr(baseline, "schedule", "learned")
-            yield type(baseline).__name__ + best_of, schedule, fitted
+            yield self._name(baseline), getattr(baseline, "schedule", "learned"), fitted
+
+    def _name(self, baseline: Any) -> str:
+        """The class, with a number where others of it have other parameters."""
+        n_sets = getattr(baseline, "n_sets", 1)
+        name = type(baseline).__name__ + (f", best of {n_sets}" if n_sets > 1 else "")
+        # The same with other draws, or both schedules, are one.
+        apart = ("random_state", "schedule", "verbose")
+        params = {k: v for k, v in baseline.get_params(deep=False).items() if k not in apart}
+        kinds, kind = self.kinds[name], describe(params)
+        if kind not in kinds:
+            kinds.append(kind)
+        number = kinds.index(kind) + 1
+        return name if number == 1 else f"{name} ({number})"
 
     def scores(
         self, name: str, schedule: str, fitted: DatasetDistiller
@@ -309,17 +321,17 @@ class _Bench:
         for model, student in self.students.items():
             host, options = fitted, {"student": student, "init": self.init}
             if student is not None:
-                options["init"] = None
+                # Another student has no known nets, not even where they would fit.
+                options["init"] = fitted.init if callable(fitted.init) else "random"
             if student is not None and isinstance(fitted, Baseline):
                 # It chooses its step size for each student: rather too strong than too weak.
-                init = fitted.init if callable(fitted.init) else "random"
-                host = clone(fitted).set_params(student=student, init=init).fit(*self.train)
-                options = {}
+                host, options = clone(fitted).set_params(**options).fit(*self.train), {}
             result = host.evaluate(X_test, y_test, **options, **self.evaluation)
             yield Cell(name, schedule, model, len(y)), result.scores
         # Models need hard labels, and know no schedule in which the same samples differ.
-        if y.ndim == 1 and not any(np.array_equal(X, other) for other in self.met):
-            self.met.append(X)
+        same = (np.array_equal(X, other) for other in self.met[name])
+        if y.ndim == 1 and not any(same):
+            self.met[name].append(X)
             yield from self._scores_of_models(name, X, y)
 
     def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[tuple[Cell, Array]]:
@@ -400,18 +412,18 @@ def _as_frame(rows: list[dict[str, Any]]) -> Any:
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:
-    """Where the distilled set is better than all others of its size, and where it is not."""
+    """Where the distilled set is better than all other small ones, and where it is not."""
     others = [row for row in rows if row["data"] not in (_DISTILLED, _HARD, _ALL)]
     if not others:
-        return "There is no other set of this size to compare with."
+        return "There is no other small set to compare with."
     # With each model once: with learned labels where it takes them. The first is its own student.
     ours = {row["model"]: row for row in rows if row["data"] == _DISTILLED}
     ours |= {row["model"]: row for row in rows if row["data"] == _HARD and row["model"] not in ours}
     own, rival = next(iter(ours.values())), _best(others)
     sentences = [
         f"Distillation {_outcome(own, rival)}: {own['model']} on the distilled set has "
-        f"{own['mean']:.3f}; the best on another set of its size, {rival['model']} on "
-        f"{rival['data']}, {rival['mean']:.3f}."
+        f"{own['mean']:.3f}; the best on another set, {rival['model']} on {rival['data']} "
+        f"({rival['n_samples']} samples), {rival['mean']:.3f}."
     ]
     for model, own in ours.items():
         rival = _best(row for row in others if row["model"] == model)
@@ -425,7 +437,7 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
 
 
 def _outcome(own: dict[str, Any], rival: dict[str, Any]) -> str:
-    """Whether a mean is above another one, and by more than chance in the nets makes likely."""
+    """Whether a mean is above another one, of several nets by more than chance makes likely."""
     if own["mean"] <= rival["mean"]:
         return "did not help"
     return "is not shown to help" if own["low"] <= rival["mean"] else _HELPED

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,6 +54,12 @@ def student_shape(
 
 def _channels_last(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[-1] in _COLOUR_CHANNELS and shape[0] not in _COLOUR_CHANNELS
+
+
+def fingerprint(X: Array, y: Array) -> str:
+    """A hash that tells data sets apart, of all labels and of up to a thousand samples."""
+    some = X[:: -(-len(X) // 1000)]
+    return joblib.hash((np.array(some, dtype=np.float32), np.array(y)))
 
 
 class Standardize(nn.Module):

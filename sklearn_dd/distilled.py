@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
@@ -15,7 +16,7 @@ from torch import nn
 
 from .data import Array, Standardize, resolve_device
 from .engine.inner_loop import Learner
-from .engine.priors import Pool, Prior, Weights, draw, known_net
+from .engine.priors import Pool, Prior, Weights, draw
 from .engine.seeds import Stream
 from .files import Format
 from .student import (
@@ -26,12 +27,14 @@ from .student import (
     choose_network,
     learner,
     replay_student,
+    state_of,
     weight_prior,
 )
 from .targets import Classes, Labels, Numbers, Targets, read_targets
 
 _FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
 Student = ReplayClassifier | ReplayMultilabel | ReplayRegressor
+STUDENT = ("student", "student_arguments", "student_optimizer")  # in a description
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
@@ -78,7 +81,7 @@ class Recipe:
         """How ``network`` learns what y is."""
         return replace(learner(network, device), loss=self.targets.loss)
 
-    def prior(self, network: Network, seed: int, *, own: bool) -> Prior:
+    def prior(self, network: Network, seed: int) -> Prior:
         """Where ``network`` starts.
 
         Another network than the data's own takes their prior only if that is a callable.
@@ -87,8 +90,21 @@ class Recipe:
             if {k: tuple(p.shape) for k, p in self.weights.items()} == network.shapes():
                 return Pool([self.weights])
             return weight_prior("random", network, seed)
-        init = self.init if own or callable(self.init) else "random"
-        return weight_prior(init, network, seed)
+        if isinstance(self.init, str) or callable(self.init):
+            return weight_prior(self.init, network, seed)
+        own = identity(network) == identity(self.network())
+        return weight_prior(self.init if own else "random", network, seed)
+
+    def lost_weights(self, prior: Prior, network: Network) -> str:
+        """What weights the data were distilled for, where ``prior`` draws random ones instead."""
+        given = self.description.get("parameters", {}).get("init", "random")
+        if isinstance(prior, Pool) or callable(self.init):
+            return ""
+        if self.weights is not None:
+            return f"one known net, whose weights don't fit this {network.name}"
+        if not isinstance(self.init, str):
+            return f"a pool of other nets than this {network.name}"
+        return "" if given in ("random", "fixed") else "weights that a file does not hold"
 
 
 class _Triple(NamedTuple):
@@ -145,7 +161,12 @@ class DistilledData(_Triple):
         return DistilledData(*super()._replace(**changes), self.recipe)
 
     def train(
-        self, student: Any = None, *, random_state: Any = None, device: str = "auto"
+        self,
+        student: Any = None,
+        *,
+        init: Any = None,
+        random_state: Any = None,
+        device: str = "auto",
     ) -> Student:
         """Train a fresh student on the distilled data alone.
 
@@ -154,10 +175,12 @@ class DistilledData(_Triple):
         student : None, nn.Module class or NeuralNetClassifier, default=None
             The network; ``None`` takes the one that the data were distilled for, or after loading
             a file chooses by the shape of a sample, with a warning if that is another one.
+        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
+            The weights to start from, such as the state dict of a net to adapt. ``None`` takes
+            those that the data were distilled for: the one known net, or one of a pool; where they
+            don't fit the student, or a file could not hold them, random ones, with a warning.
         random_state : int, RandomState instance or None, default=None
-            Decides the initial weights. Where the data were distilled for one known net
-            (``init="fixed"``), that net's weights are used instead; a student that they don't fit
-            starts from random ones, with a warning.
+            Decides the initial weights, and which of a pool they are.
         device : str, default="auto"
             Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
 
@@ -175,25 +198,25 @@ class DistilledData(_Triple):
             )
         recipe = self.recipe
         network = recipe.network(student)
-        of = recipe.description.get
-        made_for = of("student"), of("student_arguments"), of("student_optimizer")
-        chosen = network.name, describe(network.arguments), repr(network.optimizer)
+        made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(network)
         if student is None and recipe.description and made_for != chosen:
             warnings.warn(
-                f"The data were distilled for {made_for[0]} {made_for[1]} with {made_for[2]}, and "
-                f"{network.name} "
-                f"{chosen[1]} with {chosen[2]} was chosen by the shape of a sample. Pass the same "
-                "student.",
+                "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the "
+                "shape of a sample. Pass the same student.".format(*made_for, *chosen),
                 stacklevel=2,
             )
         seed = int(check_random_state(random_state).randint(2**31))
-        prior = recipe.prior(network, seed, own=student is None)
-        if recipe.weights is not None and known_net(prior) is None:
-            warnings.warn(
-                f"The data were distilled for one known net, whose weights don't fit this "
-                f"{network.name}: it starts from random ones. Pass the same student.",
-                stacklevel=2,
-            )
+        if init is None:
+            prior = recipe.prior(network, seed)
+            lost = recipe.lost_weights(prior, network)
+            if lost:
+                warnings.warn(
+                    f"The data were distilled for {lost}: the student starts from random ones. "
+                    "Pass the same student, or weights as init.",
+                    stacklevel=2,
+                )
+        else:
+            prior = weight_prior(init, network, seed)
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return self.train_from(network, weights, resolve_device(device))
@@ -235,9 +258,14 @@ class DistilledData(_Triple):
 
 
 def describe(value: Any) -> Any:
-    """What JSON can hold of ``value``: numbers and names, in lists and dicts."""
+    """What JSON can hold of ``value``: numbers, names and hashes of arrays, in lists and dicts."""
+    state = state_of(value)
+    if state:
+        return f"weights {joblib.hash({name: _on_host(p) for name, p in state.items()})}"
+    if isinstance(value, np.ndarray | torch.Tensor):
+        return f"array {joblib.hash(_on_host(value))}"
     if isinstance(value, Mapping):
-        return {str(k): describe(v) for k, v in value.items() if not isinstance(v, torch.Tensor)}
+        return {str(k): describe(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [describe(v) for v in value]
     if isinstance(value, np.generic):
@@ -247,6 +275,15 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return repr(value)  # such as an estimator, by its own parameters
     return getattr(value, "__name__", type(value).__name__)
+
+
+def identity(network: Network) -> list[Any]:
+    """What tells a network from another, as JSON can hold it."""
+    return [network.name, describe(network.arguments), repr(network.optimizer)]
+
+
+def _on_host(values: Any) -> Any:
+    return values.detach().cpu().float().numpy() if isinstance(values, torch.Tensor) else values
 
 
 def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:

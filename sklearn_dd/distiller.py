@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
 from .engine.distilled_set import EACH_PROBABILITY, NUMBERS, PROBABILITIES, Link
-from .engine.objectives import Objective
 from .files import PathLike
 from .methods import METHODS
 from .start import starting_labels, starting_samples
@@ -31,6 +31,21 @@ from .validation import (
 
 # How each kind of labels is learned; None holds them still.
 _LINKS: dict[str, Link | None] = {"hard": None, "soft": PROBABILITIES, "free": NUMBERS}
+
+
+def check_classes(distiller: Any, what: str) -> None:
+    """Refuse all but a fitted distiller of one class a sample."""
+    if not isinstance(distiller, DatasetDistiller):
+        raise TypeError(
+            f"{what} takes a fitted DatasetDistiller or baseline as distiller, got "
+            f"{type(distiller).__name__}. Score others by their own evaluate."
+        )
+    check_is_fitted(distiller)
+    if isinstance(distiller.recipe_.targets, Labels):
+        raise ValueError(
+            f"{what} takes one class a sample, but the distiller was fitted on several labels. "
+            "Score it by evaluate."
+        )
 
 
 class DatasetDistiller(ClassifierMixin, BaseDistiller):
@@ -132,7 +147,8 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
     warm_start : bool, default=False
         Start from the result of the last fit.
     checkpoint : path-like or None, default=None
-        A file that holds, at any time, what ``fit(X, y, resume_from=...)`` needs to go on.
+        A file that holds, from the first ``checkpoint_every`` iterations on, what
+        ``fit(X, y, resume_from=...)`` needs to go on.
     checkpoint_every : int, default=100
         Outer iterations from one checkpoint to the next.
 
@@ -289,20 +305,6 @@ class DatasetDistiller(ClassifierMixin, BaseDistiller):
             self.data_init, given.X, given.y, rows, counts, self.n_steps, standardize, rng
         )
         return x, starting_labels(counts, self.n_steps, self.labels == "soft")
-
-    def _objective(self, targets: Targets) -> Objective:
-        if isinstance(self.objective, str):
-            return targets.objective
-        # Such as an attack, which names classes as the user does.
-        resolve = getattr(self.objective, "resolve", None)
-        if resolve is None:
-            return self.objective
-        if isinstance(targets, Labels):
-            raise ValueError(
-                f"objective={self.objective!r} takes one class a sample, but y holds several "
-                "labels. Take objective='classification', or a function of logits and y."
-            )
-        return resolve(_values(targets))
 
     def _link(self, targets: Targets) -> Link | None:
         link = _LINKS[self.labels]

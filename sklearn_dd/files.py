@@ -81,7 +81,14 @@ class Format:
         )
 
 
-NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...)")
+NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...) after deleting it")
+
+
+class Nets(list[dict[str, Tensor]]):
+    """A list of state dicts that doesn't print all their weights."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} nets>"
 
 
 def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
@@ -124,7 +131,7 @@ def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
             f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
             "such as train_pool writes."
         )
-    pool = []
+    pool = Nets()
     for path in paths:
         try:
             pool.append(load_file(path))

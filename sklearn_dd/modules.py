@@ -236,11 +236,15 @@ class AlexNet(nn.Module):
     Notes
     -----
     A state dict of torchvision's with ImageNet weights becomes ``init``, one known net, when its
-    last layer is replaced::
+    last layer is replaced. Give images in the units that the weights were trained in, and keep
+    them::
 
         weights = torch.load("alexnet.pth")
-        head = {k: p for k, p in AlexNet((3, 224, 224), 20).state_dict().items() if ".6." in k}
-        DatasetDistiller(student=AlexNet, init=weights | head, n_epochs=3, distill_lr=0.001)
+        fresh = AlexNet((3, 224, 224), 20).state_dict()
+        head = {name: p for name, p in fresh.items() if name.startswith("classifier.6.")}
+        distiller = DatasetDistiller(
+            student=AlexNet, init=weights | head, standardize=False, n_epochs=3, distill_lr=0.001
+        )
 
     Dropout is off in students, and so is not here.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from .data import RealData, Standardize, resolve_device, student_shape
+from .data import RealData, Standardize, fingerprint, resolve_device, student_shape
+from .distilled import describe, identity
 from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
-from .files import NET, PathLike
+from .files import NET, Nets, PathLike
 from .memory import kept_memory
-from .student import Network, choose_network, learner, weight_prior
+from .student import Network, choose_network, known_nets, learner, weight_prior
 from .validation import training_set
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -67,7 +68,7 @@ def train_pool(
         Their classes.
     n_nets : int
         Number of nets.
-    init : {"random", "fixed"}, callable or list, default="random"
+    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
         The weights that they start from, as in ``DatasetDistiller``.
     n_epochs : int, default=5
         Times that the nets go through the source set.
@@ -143,18 +144,18 @@ def train_pool(
     prior = weight_prior(init, network, seed)
     real = RealData(X, y, np.arange(len(X)), units, batch_size, resolve_device(device))
     run = {
-        "student": network.name,
+        "student": identity(network),
         "shapes": {name: list(shape) for name, shape in network.shapes().items()},
-        "init": init if isinstance(init, str) else _name(init),
-        "labels": joblib.hash((y, classes)),
-        "training": [n_epochs, lr, batch_size, _name(augment), standardize],
+        "init": _name(init) if callable(init) else joblib.hash(describe(known_nets(init))),
+        "samples": fingerprint(X, classes[y]),
+        "training": describe([n_epochs, lr, batch_size, augment, standardize]),
         "seed": seed,
     }
     store = _Store(folder, run)
 
     size = at_once if learner(network, real.device).at_once else 1
-    shares = [range(i, min(i + size, n_nets)) for i in range(0, n_nets, size)]
-    missing = [share for share in shares if not store.holds(share)]
+    missing = [i for i in range(n_nets) if i not in store.nets]
+    shares = [missing[i : i + size] for i in range(0, len(missing), size)]
     jobs = (
         delayed(_train)(
             network,
@@ -164,15 +165,15 @@ def train_pool(
             ],
             real, n_epochs, lr, augment, seed,
         )
-        for share in missing
+        for share in shares
     )  # fmt: skip
-    done = n_nets - sum(map(len, missing))
+    done = n_nets - len(missing)
     with tqdm(total=n_nets, initial=done, disable=not verbose, desc="training", unit="net") as bar:
         trained = Parallel(n_jobs, return_as="generator")(jobs)
-        for share, nets in zip(missing, trained, strict=True):
+        for share, nets in zip(shares, trained, strict=True):
             store.keep(share, nets)
             bar.update(len(share))
-    return [store.nets[i] for i in range(n_nets)]
+    return Nets(store.nets[i] for i in range(n_nets))
 
 
 def _check_numbers(lr: float, **integers: int) -> None:
@@ -244,6 +245,7 @@ class _Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("net-*.safetensors")):
             net, theirs = NET.read(path)
+            theirs["shapes"] = {name: list(p.shape) for name, p in net.items()}
             other = [
                 f"{k} was {theirs.get(k)} and is {run[k]}" for k in run if theirs.get(k) != run[k]
             ]
@@ -255,11 +257,7 @@ class _Store:
                 )
             self.nets[int(path.stem.removeprefix("net-"))] = net
 
-    def holds(self, share: range) -> bool:
-        """Whether all these nets are trained."""
-        return all(i in self.nets for i in share)
-
-    def keep(self, share: range, nets: list[Weights]) -> None:
+    def keep(self, share: Sequence[int], nets: list[Weights]) -> None:
         """Take in nets; each file is written whole or not at all."""
         self.nets |= dict(zip(share, nets, strict=True))
         if self.folder is None:

@@ -14,7 +14,6 @@ from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
 from .engine.distilled_set import NUMBERS, Link
 from .engine.hypergradient import Unrolled
-from .engine.objectives import Objective
 from .files import PathLike
 from .start import starting_pairs
 from .targets import Numbers, Targets
@@ -96,7 +95,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
     warm_start : bool, default=False
         Start from the result of the last fit.
     checkpoint : path-like or None, default=None
-        A file that holds, at any time, what ``fit(X, y, resume_from=...)`` needs to go on.
+        A file that holds, from the first ``checkpoint_every`` iterations on, what
+        ``fit(X, y, resume_from=...)`` needs to go on.
     checkpoint_every : int, default=100
         Outer iterations from one checkpoint to the next.
 
@@ -244,9 +244,6 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller):
         return starting_pairs(
             self.data_init, given.X, given.y, rows, given.batch, self.n_steps, standardize, rng
         )
-
-    def _objective(self, targets: Targets) -> Objective:
-        return targets.objective if isinstance(self.objective, str) else self.objective
 
     def _link(self, targets: Targets) -> Link | None:
         return NUMBERS if self.learn_targets else None

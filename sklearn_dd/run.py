@@ -30,18 +30,20 @@ class Saved:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: PathLike, parameters: dict[str, Any]) -> Saved:
-        """Read a checkpoint of a fit with these parameters."""
-        saved = cls(*CHECKPOINT.read(path))
-        before = saved.facts["parameters"]
+    def read(cls, path: PathLike) -> Saved:
+        """Read a checkpoint."""
+        return cls(*CHECKPOINT.read(path))
+
+    def check(self, parameters: dict[str, Any]) -> None:
+        """Refuse to go on with other parameters or data."""
+        before = self.facts.get("parameters", parameters)
         changed = sorted(k for k in parameters if before.get(k) != parameters[k])
         if changed:
             raise ValueError(
-                f"resume_from={str(path)!r} belongs to a fit with other parameters: "
+                "resume_from belongs to another fit: "
                 + ", ".join(f"{k} was {before.get(k)!r} and is {parameters[k]!r}" for k in changed)
-                + ". Set them as they were, or start anew."
+                + ". Give data and parameters as they were, or start anew."
             )
-        return saved
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix``, without it."""

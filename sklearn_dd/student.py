@@ -127,7 +127,7 @@ def _check(network: Network, n_classes: int) -> None:
             f"each class of y, or one number, but two samples gave an output of shape {shape}. Let "
             "its constructor take n_classes as the size of its last layer."
         )
-    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(2)):
+    if n_classes > 1 and (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(2)):
         raise ValueError(
             f"student {network.name} returns probabilities, but the loss takes logits. "
             "Leave out its last softmax."
@@ -215,6 +215,16 @@ def known_nets(init: Any) -> Any:
     return [init] if isinstance(init, Mapping) else init
 
 
+def state_of(net: Any) -> dict[str, Any] | None:
+    """The weights of a fitted skorch net or a state dict, by name; None of what is neither."""
+    if isinstance(net, NeuralNet) and net.initialized_:
+        module = net.module_
+        net = (module.net if isinstance(module, Standardized) else module).state_dict()
+    if isinstance(net, Mapping) and all(hasattr(p, "shape") for p in net.values()):
+        return dict(net)
+    return None
+
+
 def weight_prior(init: Any, network: Network, seed: int) -> Prior:
     """The prior that ``init`` stands for.
 
@@ -229,6 +239,11 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
         Decides the draw of ``"fixed"``.
     """
     init = known_nets(init)
+    if isinstance(init, nn.Module | type):
+        raise TypeError(
+            "init must be 'random', 'fixed', a callable that initialises a module, a list of nets "
+            f"or a pathlib.Path to a folder of them, got {init!r}: give its state_dict()."
+        )
     if isinstance(init, str):
         if init not in ("random", "fixed"):
             raise ValueError(
@@ -257,17 +272,15 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
 
 def _weights(member: Any, network: Network, index: int) -> Weights:
     """The parameters of one member of a pool, checked against the network's."""
-    if isinstance(member, NeuralNet):
-        if not member.initialized_:
-            raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
-        module = member.module_
-        member = (module.net if isinstance(module, Standardized) else module).state_dict()
-    if not isinstance(member, Mapping):
+    if isinstance(member, NeuralNet) and not member.initialized_:
+        raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
+    state = state_of(member)
+    if state is None:
         raise TypeError(
             f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}."
         )
     wanted = network.shapes()
-    given = {k: tuple(v.shape) for k, v in dict(member).items() if k in wanted}
+    given = {k: tuple(v.shape) for k, v in state.items() if k in wanted}
     if given != wanted:
         name = next(k for k in wanted if given.get(k) != wanted[k])
         raise ValueError(
@@ -275,7 +288,7 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
             f"shape {wanted[name]}, but the pool's net has {given.get(name, 'none of that name')}. "
             "Give nets of the student's own class and size."
         )
-    weights = {n: torch.as_tensor(member[n]).detach().cpu().float().clone() for n in wanted}
+    weights = {n: torch.as_tensor(state[n]).detach().cpu().float().clone() for n in wanted}
     if not all(w.isfinite().all() for w in weights.values()):
         raise ValueError(f"init[{index}] has weights that are not finite: leave this net out.")
     return weights

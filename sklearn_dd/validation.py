@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +19,39 @@ from .engine.seeds import Stream, fold
 _MAX_HELD_OUT = 2000  # samples: then the standard error of an accuracy of 0.95 is half a point
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
+    """Leave an estimator as it was where its ``fit`` fails."""
+
+    @wraps(fit)
+    def fit_or_leave(*args: P.args, **kwargs: P.kwargs) -> R:
+        estimator: Any = args[0]
+        state: dict[str, Any] = vars(estimator)
+        before = dict(state)
+        try:
+            return fit(*args, **kwargs)
+        except BaseException:
+            state.clear()
+            state.update(before)
+            raise
+
+    return fit_or_leave
+
+
 def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
     """Flat samples, class indices, classes and the shape in which a sample was given."""
+    if y is None:
+        raise ValueError(
+            "fit requires y to be passed, but the target y is None: give a class for each sample."
+        )
+    if is_multilabel(y):
+        raise ValueError(
+            f"y must hold one class for each sample, but has shape {np.shape(y)}: only "
+            "DatasetDistiller.fit takes several labels a sample."
+        )
     flat, input_shape = _flatten(X)
     X, y = validate_data(estimator, flat, y=_on_host(y), ensure_min_samples=2)
     check_classification_targets(y)

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, recall_score
 from torch.nn import functional as F
 
+from sklearn_dd import DatasetDistillerRegressor
 from sklearn_dd.attack import TargetedAttack, attack_report
 from sklearn_dd.pools import train_pool
 
@@ -131,6 +133,23 @@ def test_a_class_without_samples_is_named(table, pools):
     distiller = attacker(init=pools[0], max_iter=3).fit(X, y)
     with pytest.raises(ValueError, match=r"y must hold every class, but has none of \[2\]"):
         attack_report(distiller, X[y != 2], y[y != 2])
+
+
+def test_before_and_after_are_always_both_scored(table, pools):
+    distiller = attacker(init=pools[0], max_iter=3).fit(*table)
+    with pytest.raises(TypeError, match="each_step"):
+        attack_report(distiller, *table, each_step=False)
+
+
+def test_a_distiller_of_numbers_is_attacked_by_none(table):
+    X, y = table
+    regressor = DatasetDistillerRegressor(objective=TargetedAttack(0, 1), max_iter=1)
+    with pytest.raises(ValueError, match="takes one class a sample, but y holds numbers"):
+        regressor.fit(X, y)
+    with pytest.raises(TypeError, match=r"takes a fitted DatasetDistiller .*got .*Regressor"):
+        attack_report(regressor, X, y)
+    with pytest.raises(NotFittedError):
+        attack_report(attacker(), X, y)
 
 
 def test_without_an_attack_there_is_nothing_to_report(fitted, table):

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_dd import DatasetDistiller
+from sklearn_dd import DatasetDistiller, DatasetDistillerRegressor, RandomSamples, train_pool
 from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.modules import MLP, ConvNet, LeNet
 
@@ -113,7 +113,7 @@ def test_y_of_another_length(table):
 # ----------------------------------------------------------------------------- names and sizes
 
 
-@pytest.mark.parametrize("parameter", ["init", "labels", "data_init", "objective", "method"])
+@pytest.mark.parametrize("parameter", ["labels", "data_init", "objective", "method"])
 def test_an_unknown_name(table, parameter):
     with pytest.raises(ValueError, match=rf"'{parameter}' parameter.*Got 'magic' instead"):
         tiny(**{parameter: "magic"}).fit(*table)
@@ -307,6 +307,21 @@ def test_a_student_that_needs_more_arguments(table):
         tiny(student=Needy).fit(*table)
 
 
+class One(nn.Module):
+    """Says 1 of everything, as an AlexNet with one output does at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return 0 * x.sum(1, keepdim=True) + self.bias
+
+
+def test_one_output_is_no_probability(table):
+    DatasetDistillerRegressor(student=One, max_iter=1).fit(*table)
+
+
 def test_batch_norm_without_running_statistics_is_welcome(table):
     student = NeuralNetClassifier(BatchNormed, module__track_running_stats=False)
     tiny(student=student, n_per_class=2).fit(*table)
@@ -334,6 +349,43 @@ def test_a_pool_of_weights_that_does_not_fit(table, fitted, pool, rule, where):
     call = tiny(init=pool).fit if where == "fit" else partial(fitted.evaluate, init=pool)
     with pytest.raises((TypeError, ValueError), match=rule):
         call(X, y)
+
+
+@pytest.mark.parametrize(
+    ("init", "rule"),
+    [
+        ("zero", r"init must be 'random', 'fixed', .* got 'zero'"),
+        (MLP((13,), 3, width=8), r"(?s)init must be .*give its state_dict"),
+        (MLP, r"init must be .*give its state_dict"),
+        (NeuralNetClassifier(MLP), r"init must be .*Wrap one net in a list"),
+    ],
+    ids=["name", "module", "class", "not in a list"],
+)
+@pytest.mark.parametrize("where", ["fit", "evaluate"])
+def test_an_init_that_is_none(table, fitted, init, rule, where):
+    call = tiny(init=init).fit if where == "fit" else partial(fitted.evaluate, init=init)
+    with pytest.raises((TypeError, ValueError), match=rule):
+        call(*table)
+
+
+@pytest.mark.parametrize(
+    "call", [RandomSamples().fit, partial(train_pool, None, n_nets=1)], ids=["baseline", "pool"]
+)
+def test_y_that_only_a_distiller_takes(table, call):
+    X, y = table
+    with pytest.raises(ValueError, match=r"one class for each sample, but has shape \(178, 3\)"):
+        call(X=X, y=np.eye(3)[y])
+    with pytest.raises(ValueError, match="y is None: give a class for each sample"):
+        call(X=X, y=None)
+
+
+def test_a_refused_fit_leaves_the_last_one_as_it_was(table):
+    X, y = table
+    distiller = tiny().fit(X, y)
+    before = distiller.predict(X)
+    with pytest.raises(ValueError, match="only one class"):
+        distiller.fit(X[:, :5], np.zeros(len(y)))
+    assert_array_equal(distiller.predict(X), before)
 
 
 def test_weights_that_are_not_finite(table):

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from sklearn.datasets import load_wine
@@ -16,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
-from sklearn_dd import comparison
-from sklearn_dd.baselines import Baseline, Herding, KMeansCenters, RandomSamples
+from sklearn_dd import DatasetDistillerRegressor, comparison
+from sklearn_dd.baselines import Baseline, Herding, KCenters, KMeansCenters, RandomSamples
 from sklearn_dd.comparison import all_baselines, compare
 from sklearn_dd.pools import train_pool
 
@@ -29,6 +30,11 @@ MODELS = {"1-NN": KNeighborsClassifier(1), "logistic": LogisticRegression()}
 def small(baseline, **changes):
     settings = {"n_epochs": 3, "step_sizes": [0.1], "student": net(), "device": "cpu"}
     return baseline(**(settings | {"random_state": 0, "max_iter": 3} | changes))
+
+
+class Unused(RandomSamples):
+    def fit(self, X, y):
+        pytest.fail("it was fitted")
 
 
 @pytest.fixture(scope="module")
@@ -258,12 +264,60 @@ def test_it_says_where_chance_may_be_why(distiller, split):
 
 def test_without_other_sets_it_says_nothing(distiller, split):
     _, verdict = compared(distiller, split, [], models={}, n_full=0)
-    assert verdict == "There is no other set of this size to compare with."
+    assert verdict == "There is no other small set to compare with."
 
 
-def test_only_a_fitted_distiller_can_be_compared(split):
+def test_the_verdict_names_the_size_of_another_set(distiller, split):
+    _, verdict = compared(distiller, split, [small(RandomSamples, n_per_class=5)], n_full=0)
+    assert "on RandomSamples (15 samples), 0." in verdict
+
+
+def test_sets_that_differ_in_more_than_their_draws_are_told_apart(distiller, split):
+    sets = [{}, {"random_state": 1}, {"n_epochs": 9}, {"n_epochs": 9, "schedule": "learned"}]
+    baselines = [small(RandomSamples, **changes) for changes in sets]
+    table, _ = compared(distiller, split, baselines, models={}, n_full=0)
+    rows = table[["data", "schedule", "n_scores"]].to_dict("split")["data"]
+    assert rows[1:] == [
+        ["RandomSamples", "fixed", 6],
+        ["RandomSamples (2)", "fixed", 3],
+        ["RandomSamples (2)", "learned", 3],
+    ]
+
+
+def test_equal_sets_of_two_names_both_meet_every_model(distiller, split):
+    table, _ = compared(distiller, split, [small(Herding), small(KCenters)], n_full=0)
+    assert set(table[table.model == "1-NN"].data) == {"distilled", "Herding", "KCenters"}
+
+
+def test_another_student_knows_no_net_even_where_one_fits(split):
+    distiller = tiny(init="fixed").fit(*split[:2])
+    twin = net().set_params(optimizer=torch.optim.Adam)
+    table, _ = compared(
+        distiller, split, [small(Herding, init="fixed")], students={"twin": twin}, models={},
+        n_full=0,
+    )  # fmt: skip
+    assert set(table[table.model == "twin"].n_scores) == {3}
+    assert set(table[table.model == "MLP"].n_scores) == {1}
+
+
+def test_all_data_are_gone_through_often_enough(distiller, split):
+    table, _ = compared(distiller, split, [], n_full=2, full_epochs=None)
+    all_data = table[table.data == "all data"].set_index("model")["mean"]
+    assert all_data["MLP"] > 0.95
+    assert all_data["MLP"] > all_data["1-NN"]
+
+
+@pytest.mark.parametrize("call", [partial(compared, baselines=[]), all_baselines])
+def test_only_a_fitted_distiller_of_classes_can_be_compared(call, split):
     with pytest.raises(NotFittedError):
-        compared(tiny(), split, [])
+        call(tiny(), split)
+    with pytest.raises(TypeError, match=r"takes a fitted DatasetDistiller .*got .*Regressor"):
+        call(DatasetDistillerRegressor(), split)
+
+
+def test_numbers_are_checked_before_the_work(distiller, split):
+    with pytest.raises(ValueError, match="full_epochs == 0"):
+        compared(distiller, split, [Unused()], full_epochs=0)
 
 
 def test_another_student_needs_another_name(distiller, split):

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from sklearn_dd import DistilledData, files, load_distilled, save_distilled
+from sklearn_dd import DistilledData, files, load_distilled, save_distilled, train_pool
 from sklearn_dd.modules import MLP, ConvNet
 
 from .conftest import named, net, tiny, tiny_for_images
@@ -318,3 +318,28 @@ def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
         loaded.train()
     with pytest.warns(UserWarning, match="weights don't fit this ConvNet"):
         loaded.train(ConvNet)
+
+
+def test_train_starts_from_the_weights_that_it_is_given(table, tmp_path):
+    X, y = table
+    pool = train_pool(net(), X, y, 3, n_epochs=30, lr=0.02, random_state=0)
+    distiller = tiny(init=pool, distill_lr=1e-6, max_iter=1).fit(X, y)
+    save_distilled(tmp_path / "d.safetensors", distiller)
+    for data in (distiller.transform(), load_distilled(tmp_path / "d.safetensors")):
+        student = data.train(net(), init=pool[1])
+        for name, p in student.module_.net.named_parameters():
+            assert_allclose(p.detach(), pool[1][name], atol=1e-3)
+
+
+def test_train_takes_the_pool_for_its_own_students_and_says_where_it_cannot(table, tmp_path):
+    X, y = table
+    pool = train_pool(net(), X, y, 3, n_epochs=30, lr=0.02, random_state=0)
+    distiller = tiny(init=pool, distill_lr=1e-6, max_iter=1).fit(X, y)
+    for student in (None, net()):
+        assert (distiller.transform().train(student).predict(X) == y).mean() > 0.9
+        assert distiller.evaluate(X, y, student=student).mean > 0.9
+    with pytest.warns(UserWarning, match="a pool of other nets than this MLP"):
+        distiller.transform().train(MLP)
+    save_distilled(tmp_path / "d.safetensors", distiller)
+    with pytest.warns(UserWarning, match="weights that a file does not hold"):
+        load_distilled(tmp_path / "d.safetensors").train(net())

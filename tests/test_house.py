@@ -32,9 +32,9 @@ FLOORS = [
     {"targets"},
     {"distilled"},
     {"run", "start"},
-    {"base", "display", "pools", "attack"},
+    {"base", "display", "pools"},
     {"distiller", "regressor"},
-    {"baselines"},
+    {"baselines", "attack"},
     {"comparison"},
 ]
 

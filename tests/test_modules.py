@@ -32,6 +32,14 @@ def test_alexnet_has_the_parameters_of_torchvision():
     assert found == weights | biases
 
 
+def test_the_last_layer_alone_depends_on_the_number_of_classes():
+    with torch.device("meta"):
+        thousand, twenty = (AlexNet((3, 224, 224), n).state_dict() for n in (1000, 20))
+    other = {name for name in twenty if twenty[name].shape != thousand[name].shape}
+    assert other == {name for name in twenty if name.startswith("classifier.6.")}
+    assert len(other) == 2
+
+
 def test_all_classes_are_alike_to_a_new_alexnet():
     with torch.no_grad():
         logits = AlexNet((3, 63, 63), 5)(torch.randn(2, 3, 63, 63))

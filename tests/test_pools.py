@@ -5,16 +5,18 @@ from __future__ import annotations
 import pickle
 
 import joblib
+import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_dd import load_pool, pools
 from sklearn_dd.data import Standardize
+from sklearn_dd.files import NET
 from sklearn_dd.modules import MLP, ConvNet
 from sklearn_dd.pools import train_pool
 
-from .conftest import net, tiny
+from .conftest import named, net, tiny
 
 
 def small(X, y, n_nets, **changes):
@@ -142,11 +144,63 @@ def test_a_pool_grows(table, tmp_path):
     assert_same(grown, small(*table, 4, at_once=2))
 
 
-@pytest.mark.parametrize("change", [{"random_state": 1}, {"lr": 1e-4}, {"student": net(width=9)}])
+def test_nets_that_are_there_are_not_trained_again(table, tmp_path):
+    small(*table, 3, folder=tmp_path)
+    before = (tmp_path / "net-00002.safetensors").stat().st_mtime_ns
+    small(*table, 5, folder=tmp_path)
+    assert (tmp_path / "net-00002.safetensors").stat().st_mtime_ns == before
+    assert len(load_pool(tmp_path)) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"random_state": 1},
+        {"lr": 1e-4},
+        {"student": net(width=9)},
+        {"student": net(activation=torch.nn.Tanh)},
+        {"init": [MLP((13,), 3, width=8).state_dict()]},
+    ],
+    ids=named,
+)
 def test_nets_of_another_run_are_refused(change, table, tmp_path):
-    small(*table, 1, folder=tmp_path)
+    small(*table, 1, folder=tmp_path, init=[MLP((13,), 3, width=8).state_dict()])
     with pytest.raises(ValueError, match="holds nets of another run"):
         small(*table, 1, folder=tmp_path, **change)
+
+
+def test_nets_of_other_samples_are_refused(table, tmp_path):
+    X, y = table
+    small(X, y, 1, folder=tmp_path)
+    for other in ((X[::-1], y), (X, y[::-1])):
+        with pytest.raises(ValueError, match=r"holds nets of another run.*samples was"):
+            small(*other, 1, folder=tmp_path)
+
+
+def test_the_same_pixels_in_another_type_are_the_same_samples(images, tmp_path):
+    X, y = images
+    pool = small(X, y, 1, folder=tmp_path)
+    assert_same(small(X.astype(np.float32), y, 1, folder=tmp_path), pool)
+
+
+def test_a_file_of_other_tensors_is_refused(table, tmp_path):
+    (net_0,) = small(*table, 1, folder=tmp_path)
+    path = tmp_path / "net-00000.safetensors"
+    _, run = NET.read(path)
+    NET.write(path, {name: p[:1] for name, p in net_0.items()}, run)
+    with pytest.raises(ValueError, match=r"holds nets of another run.*shapes was"):
+        small(*table, 1, folder=tmp_path)
+
+
+def test_numbers_may_be_numpys(table, tmp_path):
+    found = small(*table, 1, folder=tmp_path, n_epochs=np.int64(2), lr=np.float64(2e-3))
+    assert_same(found, small(*table, 1, folder=tmp_path))
+
+
+def test_a_pool_prints_its_size_and_no_weights(table, tmp_path):
+    pool = small(*table, 2, folder=tmp_path)
+    assert repr(pool) == repr(load_pool(tmp_path)) == "<2 nets>"
+    assert "init=<2 nets>" in repr(tiny(init=pool))
 
 
 def test_a_folder_needs_a_seed(table, tmp_path):

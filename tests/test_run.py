@@ -6,13 +6,15 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 
 from sklearn_dd import DatasetDistiller, run
 from sklearn_dd.engine.hypergradient import Unrolled
 from sklearn_dd.methods import METHODS
+from sklearn_dd.modules import MLP
 
-from .conftest import tiny, tiny_for_images
+from .conftest import net, tiny, tiny_for_images
 
 
 class Killed(Exception):
@@ -73,9 +75,40 @@ def test_a_checkpoint_of_other_parameters_is_refused(table, tmp_path):
     tiny(checkpoint=tmp_path / "c", checkpoint_every=1).fit(*table)
     with pytest.raises(ValueError, match=r"n_epochs was 3 and is 4.*start anew"):
         tiny(n_epochs=4).fit(*table, resume_from=tmp_path / "c")
-    X, y = table
-    with pytest.raises(ValueError, match=r"X\.shape was"):
-        tiny().fit(X[1:], y[1:], resume_from=tmp_path / "c")
+
+
+@pytest.mark.parametrize("other", [lambda X, y: (X[::-1], y), lambda X, y: (X, (y + 1) % 3)])
+def test_a_checkpoint_of_other_data_is_refused(other, table, tmp_path):
+    tiny(checkpoint=tmp_path / "c", checkpoint_every=1).fit(*table)
+    with pytest.raises(ValueError, match=r"data was .* and is .*start anew"):
+        tiny().fit(*other(*table), resume_from=tmp_path / "c")
+
+
+def weights(seed):
+    torch.manual_seed(seed)
+    return MLP((13,), 3, width=8).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("init", [weights(0), weights(1)], [weights(0), weights(2)]),
+        ("student", net(), net(activation=torch.nn.Tanh)),
+        ("student", net(), net().set_params(optimizer=torch.optim.Adam)),
+        ("data_init", np.zeros((3, 13)), np.ones((3, 13))),
+    ],
+    ids=["pool", "arguments", "optimizer", "array"],
+)
+def test_arrays_nets_and_students_are_parameters_too(name, before, after, table, tmp_path):
+    tiny(checkpoint=tmp_path / "c", checkpoint_every=1, **{name: before}).fit(*table)
+    tiny(**{name: before}).fit(*table, resume_from=tmp_path / "c")
+    with pytest.raises(ValueError, match=rf"{name} was .* and is .*start anew"):
+        tiny(**{name: after}).fit(*table, resume_from=tmp_path / "c")
+
+
+def test_a_checkpoint_needs_a_folder_before_the_fit_begins(table, tmp_path):
+    with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
+        tiny(checkpoint=tmp_path / "none" / "c").fit(*table)
 
 
 def test_a_file_of_another_kind_is_refused(table, tmp_path):

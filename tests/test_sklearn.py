@@ -30,7 +30,7 @@ from sklearn_dd import DatasetDistiller
 from sklearn_dd.engine.priors import xavier_normal
 from sklearn_dd.modules import MLP
 
-from .conftest import named, tiny, tiny_for_images
+from .conftest import named, net, tiny, tiny_for_images
 
 # -------------------------------------------------------------------- scikit-learn's own checks
 
@@ -219,6 +219,19 @@ def test_clone_copies_parameters_and_nothing_else(fitted):
     }
     with pytest.raises(NotFittedError):
         copy.transform()
+
+
+def test_a_clone_keeps_fitted_nets_fitted(table):
+    X, y = table
+    nets = [
+        net()
+        .set_params(lr=0.1, verbose=0, module__sample_shape=(13,), module__n_classes=3)
+        .fit(X.astype(np.float32), y)
+        for _ in range(2)
+    ]
+    distiller = tiny(init=nets, standardize=False)
+    clone(distiller).fit(X, y)
+    assert len(cross_val_score(distiller, X, y, cv=2, error_score="raise")) == 2
 
 
 def test_parameters_of_the_student_are_parameters(table):

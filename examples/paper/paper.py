@@ -7,6 +7,8 @@ import io
 import json
 import os
 import platform
+import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -174,7 +176,9 @@ class Experiment:
             # A fit that Ctrl-C ends is no result: the script ends too.
             warnings.filterwarnings("error", message="Interrupted")
             distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
-        joblib.dump(vars(distiller), result)
+        part = result.with_suffix(".new")
+        joblib.dump(vars(distiller), part)
+        part.replace(result)
         return float(clock.read_text())
 
     def pools(
@@ -220,8 +224,12 @@ class Experiment:
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
+    _replace(path, json.dumps(found, indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
     new = path.with_suffix(".new")  # that no one reads half a file
-    new.write_text(json.dumps(found, indent=1) + "\n")
+    new.write_text(text)
     new.replace(path)
 
 
@@ -237,14 +245,15 @@ def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
     try:
         yield seconds
     finally:
-        file.write_text(str(seconds()))
+        _replace(file, str(seconds()))
 
 
 def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
     """Of what a fit depends on: not of where it is kept, or what it prints."""
     apart = ("checkpoint", "checkpoint_every", "verbose")
     params = {k: v for k, v in distiller.get_params(deep=False).items() if k not in apart}
-    return joblib.hash([describe(params), X, y])[:8]
+    student = getattr(distiller.student, "get_params", dict)()  # of a skorch net
+    return joblib.hash([describe(params), describe(student), X, y])[:8]
 
 
 def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -> Figure:
@@ -282,5 +291,6 @@ def main(file: str, doc: str, measure: Callable[[Experiment], Iterator[Cell]]) -
     parser.add_argument("--quick", action="store_true", help="minutes on two CPU cores")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is open is closed
     experiment = Experiment(Path(file).stem, given.quick, given.seed)
     experiment.write(doc.splitlines()[0], measure(experiment))
