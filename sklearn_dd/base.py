@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -46,7 +45,7 @@ from .engine.priors import distinct, draw, hold_out_nets, known_net
 from .engine.reducer import join
 from .engine.seeds import Stream, fold, generator
 from .evaluation import Evaluation, evaluate, train_and_judge, train_and_score
-from .files import PathLike
+from .files import PathLike, check_folder
 from .memory import kept_memory
 from .methods import AUGMENTATIONS, phases
 from .run import Run, Saved
@@ -141,6 +140,8 @@ class BaseDistiller(
         if previous is not None:
             seed = self.seed_  # so that a fixed net and the held-out part stay the same
         saved = Saved() if resume_from is None else Saved.read(resume_from)
+        if self.checkpoint is not None:
+            check_folder(self.checkpoint)
         reducer = join()
         seed = reducer.from_main(saved.facts.get("seed", seed))
 
@@ -148,16 +149,11 @@ class BaseDistiller(
         standardize = Standardize(input_shape, sample_shape)
         if self.standardize:
             standardize = Standardize.fit(X, input_shape, sample_shape)
-        if self.checkpoint is not None and not Path(self.checkpoint).parent.is_dir():
-            raise FileNotFoundError(
-                f"checkpoint={str(self.checkpoint)!r} must lie in a folder that exists: make "
-                f"{str(Path(self.checkpoint).parent)!r}, or name another file."
-            )
         network = choose_network(self.student, sample_shape, targets.n_outputs)
         init = known_nets(self.init)
         prior = weight_prior(init, network, seed)
         description = self._description(network, seed)
-        parameters = self._fixed_parameters(network, init) | {"data": fingerprint(X, y)}
+        parameters = self._fixed_parameters(network, init, given)
         saved.check(parameters)
         recipe = Recipe(targets, standardize, known_net(prior), self.student, init, description)
         pupil = recipe.learner(network, device)
@@ -245,11 +241,12 @@ class BaseDistiller(
         )
         return self
 
-    def _fixed_parameters(self, network: Network, init: Any) -> dict[str, Any]:
+    def _fixed_parameters(self, network: Network, init: Any, real: RealSet) -> dict[str, Any]:
         """What may not change when a fit is resumed."""
         free = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
         given = {k: v for k, v in self.get_params(deep=False).items() if k not in free}
-        return describe(given | {"student": identity(network), "init": init})
+        fixed = describe(given | {"student": identity(network), "init": init})
+        return fixed | real.targets.facts() | {"data": fingerprint(real.X, real.y)}
 
     def _description(self, network: Network, seed: int) -> dict[str, Any]:
         """How the data were made, for whoever finds the file."""

@@ -40,7 +40,7 @@ class Format:
 
     def write(self, path: PathLike, tensors: Mapping[str, Tensor], facts: Any) -> None:
         """Write tensors, and facts that JSON can hold."""
-        path = Path(path)
+        path = check_folder(path)
         metadata = {"format": self.name, "version": str(self.version), "recipe": json.dumps(facts)}
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             part = Path(folder) / path.name
@@ -79,6 +79,17 @@ class Format:
             f"{os.fspath(path)!r} is not a whole file of {self.content} ({error}). It is damaged "
             f"or of another kind: write it again with {self.writer}."
         )
+
+
+def check_folder(path: PathLike) -> Path:
+    """The path of a file to be written, whose folder must be there."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{str(path)!r} must lie in a folder that exists: make {str(path.parent)!r}, or name "
+            "another file."
+        )
+    return path
 
 
 NET = Format("sklearn_dd.net", 1, "a net", "train_pool(folder=...) after deleting it")

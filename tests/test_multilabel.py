@@ -286,5 +286,5 @@ def test_what_has_no_such_form_says_so(scenes, distiller):
     with pytest.raises(ValueError, match=r"compare takes one class a sample.*evaluate"):
         compare(distiller, X, y, X_test, y_test)
     for refuse in (lambda: RandomSamples().fit(X, y), lambda: train_pool(MLP, X, y, 1)):
-        with pytest.raises(ValueError, match="1d array"):
+        with pytest.raises(ValueError, match="must hold one class for each sample"):
             refuse()

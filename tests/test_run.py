@@ -106,6 +106,13 @@ def test_arrays_nets_and_students_are_parameters_too(name, before, after, table,
         tiny(**{name: after}).fit(*table, resume_from=tmp_path / "c")
 
 
+def test_other_names_of_the_classes_are_other_data(table, tmp_path):
+    X, y = table
+    tiny(checkpoint=tmp_path / "c", checkpoint_every=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"classes was \[0, 1, 2\] and is \[7, 8, 9\]"):
+        tiny().fit(X, y + 7, resume_from=tmp_path / "c")
+
+
 def test_a_checkpoint_needs_a_folder_before_the_fit_begins(table, tmp_path):
     with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
         tiny(checkpoint=tmp_path / "none" / "c").fit(*table)
