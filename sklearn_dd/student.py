@@ -220,7 +220,7 @@ def state_of(net: Any) -> dict[str, Any] | None:
     if isinstance(net, NeuralNet) and net.initialized_:
         module = net.module_
         net = (module.net if isinstance(module, Standardized) else module).state_dict()
-    if isinstance(net, Mapping) and all(hasattr(p, "shape") for p in net.values()):
+    if isinstance(net, Mapping) and all(isinstance(p, Tensor | np.ndarray) for p in net.values()):
         return dict(net)
     return None
 
