@@ -38,7 +38,7 @@ from .data import (
 from .distilled import STUDENT, DistilledData, Recipe, describe, identity
 from .engine.distilled_set import DistilledSet, Link
 from .engine.hypergradient import Estimator
-from .engine.inner_loop import schedule
+from .engine.inner_loop import schedule, with_gradients
 from .engine.objectives import Objective
 from .engine.outer_loop import OuterLoop
 from .engine.priors import distinct, draw, hold_out_nets, known_net
@@ -109,6 +109,7 @@ class BaseDistiller(
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
+    @with_gradients
     def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> Self:
         """Learn synthetic samples, their labels and step sizes.
 
@@ -264,9 +265,14 @@ class BaseDistiller(
         if isinstance(self.objective, str):
             return targets.objective
         # Such as an attack, which names classes as the user does.
+        if isinstance(self.objective, type):
+            raise ValueError(
+                f"objective={self.objective!r} must be an object, not its class: write "
+                f"{self.objective.__name__}(...)."
+            )
         resolve = getattr(self.objective, "resolve", None)
         if resolve is None:
-            return self.objective
+            return _checked(self.objective)
         if not isinstance(targets, Classes):
             raise ValueError(
                 f"objective={self.objective!r} takes one class a sample, but y holds "
@@ -381,6 +387,7 @@ class BaseDistiller(
         batches = (as_tensor(X[rows]) for rows in gen_batches(len(X), _BATCH))
         return torch.cat([self.student_.infer(x).cpu() for x in batches])
 
+    @with_gradients
     def evaluate(
         self,
         X: Any,
@@ -463,11 +470,28 @@ class BaseDistiller(
 _COLUMNS = {"pandas": "columns", "polars": "schema"}  # how each names the columns of a DataFrame
 
 
+def _checked(objective: Objective) -> Objective:
+    """An objective that says so where it returns what cannot be descended."""
+
+    def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        value = objective(outputs, y)
+        scalar = isinstance(value, torch.Tensor) and value.ndim == 0
+        if not scalar or value.requires_grad < outputs.requires_grad:
+            raise ValueError(
+                f"objective={objective!r} must return a scalar tensor that has a gradient, got "
+                f"{value!r}. Take a mean of something smooth, such as a cross-entropy."
+            )
+        return value
+
+    return loss
+
+
 def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
     """Go through a run to its end, to no more progress, or to Ctrl-C."""
     try:
         with kept_memory(), progress as report:
-            for iteration, score in run:
+            # A checkpoint may be of the iteration that ended its fit.
+            for iteration, score in () if monitor.stale else run:
                 report(iteration, score, run.expected())
                 if monitor.stale:
                     break

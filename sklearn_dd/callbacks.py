@@ -155,6 +155,6 @@ class Monitor:
     @property
     def stale(self) -> bool:
         """Whether the best iterate is too long ago."""
-        if self.n_iter_no_change is None or self.iteration is None:
+        if self.n_iter_no_change is None:
             return False
         return self.done - self.progress >= self.n_iter_no_change

@@ -346,7 +346,8 @@ class _Bench:
             )  # fmt: skip
             cell = Cell(_ALL, "fixed", model, len(self.train[1]))
             yield cell, self._scores_of_nets(nets, student)
-        yield from self._scores_of_models(_ALL, *self.train)
+        X, y = self.train
+        yield from self._scores_of_models(_ALL, new_samples(of, X), y)
 
     def _scores_of_nets(self, nets: list[Any], student: Any) -> Array:
         """Accuracy of trained nets."""
@@ -360,14 +361,15 @@ class _Bench:
 
     def _scores_of_models(self, name: str, X: Any, y: Any) -> Iterator[tuple[Cell, Array]]:
         if self.models:
-            X, X_test, y_test = self._flat(X), self._flat(self.test[0]), np.asarray(self.test[1])
+            y_test = np.asarray(self.test[1])
+            X, X_test = self._flat(X), self._flat(new_samples(self.distiller, self.test[0]))
         for model, classifier in self.models.items():
             score = clone(classifier).fit(X, np.asarray(y)).score(X_test, y_test)
             yield Cell(name, "", model, len(y)), np.array([score])
 
     def _flat(self, X: Any) -> Array:
         """Standardised samples, flat."""
-        X = new_samples(self.distiller, X)
+        X = np.asarray(X).reshape(len(X), -1)
         chunks = self.distiller.recipe_.standardize.chunks(X)
         return np.concatenate([z.flatten(1).numpy() for z in chunks])
 

@@ -38,7 +38,12 @@ def student_shape(
         moves the channels of colour images that come last to the front.
     """
     if sample_shape is not None:
-        if min(sample_shape, default=0) < 1 or math.prod(sample_shape) != math.prod(input_shape):
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in sample_shape):
+            raise ValueError(
+                f"sample_shape={tuple(sample_shape)} must hold positive integers. Give the "
+                "(channels, height, width) of one sample, or leave sample_shape=None."
+            )
+        if math.prod(sample_shape) != math.prod(input_shape):
             raise ValueError(
                 f"sample_shape={tuple(sample_shape)} has {math.prod(sample_shape)} values, but one "
                 f"sample of X has shape {input_shape}, so {math.prod(input_shape)}. Give the "
@@ -119,11 +124,6 @@ class Standardize(nn.Module):
         layout = cls(input_shape, sample_shape)
         scaler, bounds = StandardScaler(), MinMaxScaler()
         for z in layout.chunks(X):
-            if not z.isfinite().all():
-                raise ValueError(
-                    "X has values too large for float32, in which students compute. Scale it down, "
-                    "or take logarithms."
-                )
             if len(sample_shape) == 3:
                 z = z.movedim(1, -1).flatten(0, 2)
             values = z.flatten(1).numpy().astype(np.float64)
@@ -131,7 +131,8 @@ class Standardize(nn.Module):
             bounds.partial_fit(values)
         # A feature that is nearly always the same would make outliers of all other values.
         scale = np.maximum(scaler.scale_, bounds.data_range_ / _MAX_RANGE)
-        if (np.abs(scaler.mean_) > _MAX_OFFSET * scale).any():
+        far = np.abs(scaler.mean_) > _MAX_OFFSET * scale
+        if (far & (bounds.data_range_ > 0)).any():
             warnings.warn(
                 "X has features that vary too little around a large mean to be told apart in "
                 "float32, in which students compute. Subtract the mean first.",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_scalar
 
 from .data import Array, Standardize, as_tensor, student_shape
-from .distilled import DistilledData
+from .distilled import DistilledData, check_distiller
 from .targets import Labels, Numbers
 
 _GAP = 0.08  # between two pictures, in widths of one
@@ -49,8 +50,8 @@ class _Display:
         ImportError
             If matplotlib is not installed.
         """
-        check_is_fitted(distiller, "history_")
-        return cls.from_data(**cls._data_of(distiller), **options)
+        check_distiller(distiller, f"{cls.__name__}.from_estimator")
+        return cls.from_data(**(cls._data_of(distiller) | options))
 
     def _open(self, ax: Any, width: float, height: float) -> Any:
         if ax is None:
@@ -192,6 +193,8 @@ class DistilledImagesDisplay(_Display):
             X, y, lrs = X
         if feature_names is None:
             feature_names = getattr(X, "columns", None)
+        if feature_names is not None:
+            feature_names = list(feature_names)
         X, y = np.asarray(X), np.asarray(y)
         n_steps = n_steps if lrs is None else _step_sizes(lrs).shape[1]
         if y.shape[:1] != X.shape[:1] or n_steps < 1 or len(X) % n_steps:
@@ -222,6 +225,11 @@ class DistilledImagesDisplay(_Display):
         samples, standardized = _presentable(
             X, sample_shape, None if recipe is None else recipe.standardize
         )
+        if samples.ndim == 2 and len(feature_names or ()) not in (0, samples.shape[1]):
+            raise ValueError(
+                f"feature_names must name each of the {samples.shape[1]} columns of X, but has "
+                f"{len(feature_names)} names: {list(feature_names)}."
+            )
         return cls(
             samples,
             target,
@@ -300,7 +308,7 @@ class DistilledImagesDisplay(_Display):
             self.images_.append(
                 ax.imshow(picture, extent=extent, interpolation="nearest", **colours)
             )
-        size = min(max(72 * inches / (0.6 * max(map(len, names))), 5), 9)
+        size = min(max(72 * inches / (0.6 * max(1, *map(len, names))), 5), 9)
         for c, name in enumerate(names):
             x, y = c % columns * width + 0.5, c // columns * band + title - _GAP
             ax.text(x, y, name, ha="center", va="bottom", fontsize=size)
@@ -547,6 +555,8 @@ class ConvergenceDisplay(_Display):
         ConvergenceDisplay
             The display itself.
         """
+        if smoothing is not None:
+            check_scalar(smoothing, "smoothing", Integral, min_val=1)
         ax = self._open(ax, 5, 3)
         loss = np.asarray(self.history["loss"], float)
         iteration = np.arange(1, len(loss) + 1)
@@ -571,6 +581,8 @@ class ConvergenceDisplay(_Display):
 
 def _running_mean(values: Array, width: int) -> Array:
     """Centred mean of ``width`` neighbours, fewer at the ends; what is not finite is left out."""
+    if not len(values):
+        return values
     finite = np.isfinite(values)
     window = np.ones(min(width, len(values)))
     total = np.convolve(np.where(finite, values, 0), window, "same")

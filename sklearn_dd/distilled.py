@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .data import Array, Standardize, resolve_device
-from .engine.inner_loop import Learner
+from .engine.inner_loop import Learner, with_gradients
 from .engine.priors import Pool, Prior, Weights, draw
 from .engine.seeds import Stream
 from .files import Format
@@ -160,6 +161,7 @@ class DistilledData(_Triple):
     def _replace(self, **changes: Any) -> DistilledData:
         return DistilledData(*super()._replace(**changes), self.recipe)
 
+    @with_gradients
     def train(
         self,
         student: Any = None,
@@ -273,7 +275,11 @@ def describe(value: Any) -> Any:
     if isinstance(value, str | int | float | None):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return repr(value)  # such as an estimator, by its own parameters
+        # Such as an estimator. Not by its repr, which may hold the address of a function.
+        given = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
+        return f"{type(value).__name__}({', '.join(f'{k}={v}' for k, v in given.items())})"
+    if isinstance(value, torch.dtype | torch.device):
+        return str(value)
     return getattr(value, "__name__", type(value).__name__)
 
 
@@ -284,6 +290,16 @@ def identity(network: Network) -> list[Any]:
 
 def _on_host(values: Any) -> Any:
     return values.detach().cpu().float().numpy() if isinstance(values, torch.Tensor) else values
+
+
+def check_distiller(distiller: Any, what: str) -> None:
+    """Refuse all but a fitted distiller."""
+    if not hasattr(type(distiller), "_distilled_data"):
+        raise TypeError(
+            f"{what} takes a fitted distiller, got {type(distiller).__name__}. Of a pipeline give "
+            "its last step, pipe[-1], and of a search best_estimator_."
+        )
+    check_is_fitted(distiller, "history_")
 
 
 def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
@@ -318,11 +334,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
     array([0, 1, 2])
     """
     if not isinstance(distilled, DistilledData):
-        if not hasattr(distilled, "transform"):
-            raise TypeError(
-                "distilled must be a fitted DatasetDistiller or what its transform returned, got "
-                f"{distilled!r}."
-            )
+        check_distiller(distilled, "save_distilled")
         distilled = distilled.transform()
     data = distilled
     recipe = data.recipe

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .base import SHARED, BaseDistiller, RealSet
 from .data import Array, Standardize
+from .distilled import check_distiller
 from .engine.distilled_set import EACH_PROBABILITY, NUMBERS, PROBABILITIES, Link
 from .files import PathLike
 from .methods import METHODS
@@ -35,16 +35,11 @@ _LINKS: dict[str, Link | None] = {"hard": None, "soft": PROBABILITIES, "free": N
 
 def check_classes(distiller: Any, what: str) -> None:
     """Refuse all but a fitted distiller of one class a sample."""
-    if not isinstance(distiller, DatasetDistiller):
-        raise TypeError(
-            f"{what} takes a fitted DatasetDistiller or baseline as distiller, got "
-            f"{type(distiller).__name__}. Score others by their own evaluate."
-        )
-    check_is_fitted(distiller)
-    if isinstance(distiller.recipe_.targets, Labels):
+    check_distiller(distiller, what)
+    if not isinstance(distiller.recipe_.targets, Classes):
         raise ValueError(
-            f"{what} takes one class a sample, but the distiller was fitted on several labels. "
-            "Score it by evaluate."
+            f"{what} takes one class a sample, but the distiller was fitted on several labels or "
+            "on numbers. Score it by evaluate."
         )
 
 

@@ -51,6 +51,8 @@ class Format:
 
     def read(self, path: PathLike) -> tuple[dict[str, Tensor], Any]:
         """Read them back; a ValueError tells what is wrong with a file."""
+        if Path(path).is_dir():
+            raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: name a file in it.")
         try:
             with safe_open(os.fspath(path), framework="pt") as f:
                 metadata = f.metadata() or {}
@@ -84,6 +86,8 @@ class Format:
 def check_folder(path: PathLike) -> Path:
     """The path of a file to be written, whose folder must be there."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder: name a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"{str(path)!r} must lie in a folder that exists: make {str(path.parent)!r}, or name "

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .engine import augmentation
+from .engine.clipped import Clipped
 from .engine.distribution_matching import DistributionMatching
 from .engine.gradient_matching import GradientMatching
 from .engine.hypergradient import Estimator, Unrolled
@@ -40,6 +41,13 @@ class Phase(NamedTuple):
     end: float  # of the whole fit's budget
 
 
+def innermost(estimator: Any) -> Any:
+    """What an estimator around others differentiates by, such as ``Clipped(Ridge())``."""
+    while isinstance(estimator, Clipped | augmentation.Augmented):
+        estimator = estimator.estimator
+    return estimator
+
+
 def phases(
     method: Any,
     objective: Any,
@@ -65,21 +73,23 @@ def phases(
         if isinstance(method, str):
             make = METHODS[method]
             first = unrolled if make is None else make()
-        sequence = [first, unrolled] if isinstance(first, _WITHOUT_STEP_SIZES) else [first]
-    if not sequence or not all(map(callable, sequence)):
+        alone = isinstance(innermost(first), _WITHOUT_STEP_SIZES)
+        sequence = [first, unrolled] if alone else [first]
+    if not sequence or not all(callable(e) and not isinstance(e, type) for e in sequence):
         raise ValueError(
             f"method={method!r} must be a name, an estimator of the hypergradient or a list of "
             "such estimators, for example [Ridge(), Unrolled(window=10)]."
         )
+    kinds = [innermost(e) for e in sequence]
     # What an object carries from one iteration to the next is not to leave the fit.
     sequence = [copy.deepcopy(e) if isinstance(e, Stateful) else e for e in sequence]
-    if any(isinstance(e, _FROM_FEATURES) for e in sequence) and learner.features is None:
+    if any(isinstance(e, _FROM_FEATURES) for e in kinds) and learner.features is None:
         raise ValueError(
             f"method={method!r} works on the features that the student's last linear layer is "
             "given, but this student does not end in one. Take method='unrolled', or a student "
             "whose last layer is an nn.Linear."
         )
-    if any(isinstance(e, _WITHOUT_STEP_SIZES) for e in sequence) and learner.loss != cross_entropy:
+    if any(isinstance(e, _WITHOUT_STEP_SIZES) for e in kinds) and learner.loss != cross_entropy:
         raise ValueError(
             f"method={method!r} takes one class a sample, but y holds several labels. Take "
             "method='unrolled'."

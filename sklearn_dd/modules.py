@@ -84,7 +84,7 @@ class LeNet(nn.Module):
 
     def __init__(self, sample_shape: tuple[int, ...], n_classes: int) -> None:
         super().__init__()
-        channels, height, width = _image_shape(sample_shape, "LeNet", at_least=14)
+        channels, height, width = _image_shape(sample_shape, "LeNet", at_least=16)
         padding = 2 if (height, width) == (28, 28) else 0
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=padding),

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from .data import RealData, Standardize, fingerprint, resolve_device, student_shape
 from .distilled import describe, identity
-from .engine.inner_loop import cross_entropy
+from .engine.inner_loop import cross_entropy, with_gradients
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
@@ -32,6 +32,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(samples (n, *sample_shape), generator) -> transformed samples."""
 
 
+@with_gradients
 def train_pool(
     student: Any,
     X: Any,
@@ -242,6 +243,10 @@ class _Store:
         self.nets: dict[int, Weights] = {}
         if self.folder is None:
             return
+        if self.folder.is_file():
+            raise NotADirectoryError(
+                f"folder={str(self.folder)!r} is a file: name a folder, which need not exist."
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self.folder.glob("net-*.safetensors")):
             net, theirs = NET.read(path)

@@ -44,13 +44,16 @@ def starting_samples(
     if data_init == "noise":
         noise = rng.standard_normal((n_steps, counts.sum(), *shape), dtype=np.float32)
         return torch.from_numpy(noise)
-    looked_at = 0 if data_init == "real" else min(_MAX_ROWS, _MAX_VALUES // X.shape[1])
+    looked_at = min(_MAX_ROWS, _MAX_VALUES // X.shape[1])
     by_class = []
     for c, count in enumerate(counts):
         wanted = n_steps * count
         members = rng.permutation(_members(y, rows, c))[: max(wanted, looked_at)]
         z = standardize(as_tensor(X[members])).numpy()
-        z = _enough(_distinct(z, wanted), wanted, rng)
+        distinct = _distinct(z)
+        if data_init == "real" or len(distinct) < wanted:
+            z = distinct
+        z = _enough(z, wanted, rng)
         by_class.append(_pick(data_init, z, wanted, rng).reshape(n_steps, count, *shape))
     return torch.from_numpy(np.concatenate(by_class, axis=1))
 
@@ -153,18 +156,18 @@ def _kind(recipe: Recipe) -> tuple[list[Any], Any]:
     return recipe.targets.names, recipe.description.get("parameters", {}).get("labels")
 
 
-def _distinct(z: Array, wanted: int) -> Array:
-    """``z`` as it is or, where fewer of its samples are distinct than are wanted, those."""
-    distinct = list({hash(row.tobytes()): row for row in z}.values())
-    return z if len(distinct) >= wanted else np.stack(distinct)
+def _distinct(z: Array) -> Array:
+    """Each sample of ``z`` once, where it stands first."""
+    return np.stack(list({row.tobytes(): row for row in z}.values()))
 
 
 def _enough(z: Array, wanted: int, rng: np.random.Generator) -> Array:
     """``z`` as it is or, where it has fewer samples than are wanted, repeated and moved apart."""
     if len(z) >= wanted:
         return z
-    z = np.resize(z, (wanted, *z.shape[1:]))
-    return z + _JITTER * rng.standard_normal(z.shape, dtype=np.float32)
+    repeats = np.resize(z, (wanted, *z.shape[1:]))[len(z) :]
+    moved = repeats + _JITTER * rng.standard_normal(repeats.shape, dtype=np.float32)
+    return np.concatenate([z, moved])
 
 
 def _pick(data_init: str, z: Array, wanted: int, rng: np.random.Generator) -> Array:

@@ -81,6 +81,11 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
             f"NeuralNetClassifier, around a class, but got {student!r}. An instance cannot be "
             "built anew for each initialisation: pass its class."
         )
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"torch's default dtype must be float32, in which students compute, but it is "
+            f"{torch.get_default_dtype()}: call torch.set_default_dtype(torch.float32)."
+        )
     known = {"sample_shape": sample_shape, "n_classes": n_classes}
     names = inspect.signature(module).parameters
     arguments = {k: v for k, v in known.items() if k in names} | arguments
@@ -112,8 +117,9 @@ def _check(network: Network, n_classes: int) -> None:
         before = {name: b.clone() for name, b in module.named_buffers()}
         # In training mode, to see which buffers that changes; dropout knows no other generator.
         try:
+            x = torch.randn(2, *network.sample_shape)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                logits = module(torch.randn(2, *network.sample_shape))
+                logits = module(given := x.clone())
         except Exception as error:
             raise ValueError(
                 f"student {network.name} cannot take samples of sample_shape="
@@ -126,6 +132,11 @@ def _check(network: Network, n_classes: int) -> None:
             f"student {network.name} must return logits of shape (batch, {n_classes}), one for "
             f"each class of y, or one number, but two samples gave an output of shape {shape}. Let "
             "its constructor take n_classes as the size of its last layer."
+        )
+    if not torch.equal(given, x):
+        raise ValueError(
+            f"student {network.name} changes the samples that it is given. Let its forward work on "
+            "a copy, x = x * 2 in place of x *= 2."
         )
     if n_classes > 1 and (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(2)):
         raise ValueError(
@@ -161,12 +172,13 @@ def _check_parameters(module: nn.Module, name: str) -> None:
 def _inner_optimizer(optimizer: Any, arguments: dict[str, Any]) -> Optimizer:
     """The engine's optimiser for torch's."""
     make = _OPTIMIZERS.get(optimizer)
-    arguments = {name: value for name, value in arguments.items() if value}  # 0 and False: not used
+    # 0 and False: not used. An eps of 0 is, though, and no step could be differentiated.
+    arguments = {name: value for name, value in arguments.items() if value or name == "eps"}
     try:
         if make is None:
             raise TypeError("it is neither torch.optim.SGD nor torch.optim.Adam")
         return make(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f"student has the optimizer {getattr(optimizer, '__name__', optimizer)} with "
             f"{arguments}, which cannot be differentiated through: {error}. Use torch.optim.SGD, "
@@ -273,7 +285,10 @@ def weight_prior(init: Any, network: Network, seed: int) -> Prior:
 def _weights(member: Any, network: Network, index: int) -> Weights:
     """The parameters of one member of a pool, checked against the network's."""
     if isinstance(member, NeuralNet) and not member.initialized_:
-        raise ValueError(f"init[{index}] is a skorch net that is not fitted: fit it first.")
+        raise ValueError(
+            f"init[{index}] is a skorch net that is not fitted: fit it first. In the grid of a "
+            "search, which clones it, give its state dict."
+        )
     state = state_of(member)
     if state is None:
         raise TypeError(

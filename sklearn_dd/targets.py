@@ -130,7 +130,9 @@ class Numbers:
     @classmethod
     def fit(cls, y: Array) -> Numbers:
         """Take mean and deviation of ``y``; a constant keeps its scale."""
-        return cls(float(y.mean()), float(y.std()) or 1.0)
+        if y.min() == y.max():  # the deviation may be a rounding error
+            return cls(float(y[0]), 1.0)
+        return cls(float(y.mean()), float(y.std()))
 
     def encode(self, y: Array) -> Tensor:
         """Numbers (n,) as they stand in a student's output, (n, 1)."""

@@ -61,7 +61,7 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
             "y must hold at least 2 classes, but it has only one class, "
             f"{classes[0]!r}. There is nothing to tell apart: add samples of another."
         )
-    return X, y, classes, input_shape or X.shape[1:]
+    return _fits_float32(X), y, classes, input_shape or X.shape[1:]
 
 
 def is_multilabel(y: Any) -> bool:
@@ -81,7 +81,7 @@ def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
             "y must hold each label at least once, but no sample has those of columns "
             f"{missing.tolist()}. Leave these columns out."
         )
-    return X, y, input_shape or X.shape[1:]
+    return _fits_float32(X), y, input_shape or X.shape[1:]
 
 
 def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
@@ -110,7 +110,7 @@ def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
     """Flat samples, their numbers and the shape in which a sample was given."""
     flat, input_shape = _flatten(X)
     X, y = validate_data(estimator, flat, y=_as_numbers(y), ensure_min_samples=2, y_numeric=True)
-    return X, y, input_shape or X.shape[1:]
+    return _fits_float32(X), y, input_shape or X.shape[1:]
 
 
 def _as_numbers(y: Any) -> Any:
@@ -145,12 +145,26 @@ def new_samples(estimator: Any, X: Any) -> Array:
             f"X has samples of shape {shape}, but {type(estimator).__name__} is expecting "
             f"{expected}, as fit was given. Move its axes, or flatten it in that order."
         )
-    return checked
+    return _fits_float32(checked)
+
+
+def _fits_float32(X: Array) -> Array:
+    """Samples without values that float32, in which students compute, cannot hold."""
+    wide = X.dtype.kind == "f" and X.dtype.itemsize > 4 and X.size
+    if wide and max(-X.min(), X.max()) > np.finfo(np.float32).max:
+        raise ValueError(
+            "X has values too large for float32, in which students compute. Scale it down, or take "
+            "logarithms."
+        )
+    return X
 
 
 def _on_host(values: Any) -> Any:
     """A tensor as an array, all else as it is."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()  # NumPy has no bfloat16
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:

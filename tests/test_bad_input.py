@@ -14,8 +14,15 @@ from sklearn.exceptions import NotFittedError
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_dd import DatasetDistiller, DatasetDistillerRegressor, RandomSamples, train_pool
+from sklearn_dd import (
+    DatasetDistiller,
+    DatasetDistillerRegressor,
+    RandomSamples,
+    TargetedAttack,
+    train_pool,
+)
 from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.engine.ridge import Ridge
 from sklearn_dd.modules import MLP, ConvNet, LeNet
 
 from .conftest import named, net, tiny, tiny_for_images
@@ -379,6 +386,66 @@ def test_y_that_only_a_distiller_takes(table, call):
         call(X=X, y=None)
 
 
+@pytest.mark.parametrize("method", [Unrolled, Ridge, [Ridge]], ids=str)
+def test_a_method_that_is_a_class(table, method):
+    with pytest.raises(ValueError, match=r"method=.* must be a name, an estimator"):
+        tiny(method=method).fit(*table)
+
+
+@pytest.mark.parametrize(
+    ("objective", "rule"),
+    [
+        (TargetedAttack, r"objective=.* must be an object, not its class: write TargetedAttack"),
+        (lambda logits, y: (logits.argmax(1) == y).float().mean(), "scalar tensor that has a grad"),
+        (lambda logits, y: 1.0, "scalar tensor .* got 1.0"),
+        (partial(nn.functional.cross_entropy, reduction="none"), "must return a scalar tensor"),
+    ],
+    ids=["class", "accuracy", "number", "vector"],
+)
+def test_an_objective_that_cannot_be_descended(table, objective, rule):
+    with pytest.raises(ValueError, match=rf"(?s){rule}"):
+        tiny(objective=objective).fit(*table)
+
+
+class Doubling(MLP):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+def test_a_student_that_changes_its_samples(table):
+    with pytest.raises(ValueError, match="student Doubling changes the samples"):
+        tiny(student=Doubling).fit(*table)
+
+
+def test_an_adam_that_cannot_be_differentiated(table):
+    adam = net().set_params(optimizer=torch.optim.Adam, optimizer__eps=0.0)
+    with pytest.raises(ValueError, match="eps must be positive"):
+        tiny(student=adam).fit(*table)
+
+
+def test_another_default_dtype(table, monkeypatch):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"default dtype must be float32.*set_default_dtype"):
+            tiny().fit(*table)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_values_to_predict_that_are_too_large_for_float32(fitted, table):
+    X, y = table
+    X = np.where(np.arange(13) == 0, 1e39, X)
+    for call in (fitted.predict, partial(fitted.evaluate, y=y)):
+        with pytest.raises(ValueError, match="too large for float32"):
+            call(X)
+
+
+@pytest.mark.parametrize("shape", [("a", 8, 8), (1.0, 8, 8), (-1, -8, 8)])
+def test_a_sample_shape_of_other_than_positive_integers(images, shape):
+    with pytest.raises(ValueError, match=r"sample_shape=.* must hold positive integers"):
+        tiny(sample_shape=shape).fit(*images)
+
+
 def test_a_refused_fit_leaves_the_last_one_as_it_was(table):
     X, y = table
     distiller = tiny().fit(X, y)
@@ -543,12 +610,16 @@ def test_a_feature_far_from_zero_for_its_spread_warns(table):
         tiny().fit(X + 1e8, y)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_constant_feature_far_from_zero_is_no_matter(table):
+    X, y = table
+    tiny().fit(np.where(np.arange(13) == 0, 20230101, X), y)
+
+
+@pytest.mark.filterwarnings("error")
 def test_values_too_large_for_float32(table):
     X, y = table
-    with (
-        np.errstate(over="ignore"),
-        pytest.raises(ValueError, match=r"too large for float32.*Scale it down"),
-    ):
+    with pytest.raises(ValueError, match=r"too large for float32.*Scale it down"):
         tiny().fit(X * 1e37, y)
 
 

@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
 from sklearn_dd import DatasetDistillerRegressor, comparison
 from sklearn_dd.baselines import Baseline, Herding, KCenters, KMeansCenters, RandomSamples
@@ -311,8 +312,19 @@ def test_all_data_are_gone_through_often_enough(distiller, split):
 def test_only_a_fitted_distiller_of_classes_can_be_compared(call, split):
     with pytest.raises(NotFittedError):
         call(tiny(), split)
-    with pytest.raises(TypeError, match=r"takes a fitted DatasetDistiller .*got .*Regressor"):
-        call(DatasetDistillerRegressor(), split)
+    regressor = DatasetDistillerRegressor(max_iter=1, student=net(), n_epochs=1).fit(*split[:2])
+    with pytest.raises(ValueError, match=r"takes one class a sample, but .* on numbers"):
+        call(regressor, split)
+    with pytest.raises(TypeError, match=r"takes a fitted distiller, got Pipeline.*pipe\[-1\]"):
+        call(make_pipeline(tiny()), split)
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_columns_bring_no_warning(split):
+    X, y, X_test, y_test = split
+    frames = pd.DataFrame(X).add_prefix("f"), pd.DataFrame(X_test).add_prefix("f")
+    compared(tiny().fit(frames[0], y), (frames[0], y, frames[1], y_test), [small(RandomSamples)])
+    compared(tiny().set_output(transform="pandas").fit(X, y), split, [small(RandomSamples)])
 
 
 def test_numbers_are_checked_before_the_work(distiller, split):

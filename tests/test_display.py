@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 
 from sklearn_dd import DatasetDistiller, DistilledData
 from sklearn_dd.display import (
@@ -236,6 +237,27 @@ def test_draws_on_given_axes(display, digits):
 def test_refuses_a_distiller_that_is_not_fitted(display):
     with pytest.raises(NotFittedError):
         display.from_estimator(DatasetDistiller())
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_takes_the_distiller_out_of_a_pipeline(display, digits):
+    with pytest.raises(TypeError, match=r"got Pipeline.*pipe\[-1\]"):
+        display.from_estimator(make_pipeline(digits))
+
+
+def test_columns_of_an_array_can_be_named(wine):
+    names = [f"f{i}" for i in range(13)]
+    display = DistilledImagesDisplay.from_estimator(wine, feature_names=names)
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == names
+    with pytest.raises(ValueError, match="feature_names must name each of the 13 columns"):
+        DistilledImagesDisplay.from_estimator(wine, feature_names=names[:1])
+
+
+def test_a_fit_without_an_iteration_converged_nowhere():
+    display = ConvergenceDisplay.from_data({"loss": []})
+    assert not len(display.line_.get_xdata())
+    with pytest.raises(ValueError, match="smoothing == -1"):
+        display.plot(smoothing=-1)
 
 
 @pytest.mark.parametrize("display", DISPLAYS)

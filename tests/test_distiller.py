@@ -393,8 +393,29 @@ def test_repeated_rows_do_not_start_at_one_point(table, data_init):
     """Samples that are equal, labels too, would stay so, for they have equal gradients."""
     X, y = table
     X = np.repeat(X[::30], 30, axis=0)[: len(y)]  # two distinct rows a class, or three
-    X_syn = tiny(data_init=data_init, n_per_class=4, **FROZEN).fit_transform(X, y).X
-    assert len(np.unique(X_syn, axis=0)) == 12
+    X_syn, y_syn, _ = tiny(data_init=data_init, n_per_class=4, **FROZEN).fit_transform(X, y)
+    assert len(np.unique(np.column_stack([X_syn, y_syn]), axis=0)) == 12
+
+
+def test_real_samples_that_come_more_than_once_start_once_as_they_are():
+    rng = np.random.default_rng(0)
+    X = rng.integers(2, size=(100, 6)).astype(float)
+    y = np.arange(100) % 2
+    X_syn, y_syn, _ = tiny(data_init="real", n_per_class=10, **FROZEN).fit_transform(X, y)
+    for c in (0, 1):
+        assert len(np.unique(X_syn[y_syn == c].round(5), axis=0)) == 10
+    assert_allclose(X_syn, X_syn.round(), atol=1e-5)
+
+
+def test_gradients_may_be_switched_off_around_it(table, images):
+    X, y = table
+    fitted = tiny().fit(X, y)
+    for switched_off in (torch.no_grad, torch.inference_mode):
+        with switched_off():
+            again = tiny().fit(X, y)
+            assert_array_equal(again.evaluate(X, y).scores, fitted.evaluate(X, y).scores)
+            again.transform().train()
+        assert_array_equal(again.X_syn_, fitted.X_syn_)
 
 
 @pytest.mark.parametrize("data_init", ["mean", "kmeans"])

@@ -250,3 +250,10 @@ def test_bad_targets(diabetes):
         fitted.evaluate(X_test, y_test[:-1])
     with pytest.raises(ValueError, match="y must be finite"):
         fitted.evaluate(X_test, np.where(y_test > 100, np.nan, y_test))
+
+
+def test_a_constant_that_has_no_exact_mean_is_a_constant():
+    X = np.random.default_rng(0).normal(size=(178, 3))
+    regressor = DatasetDistillerRegressor(max_iter=1, n_epochs=1, student=MLP)
+    regressor.fit(X, np.full(178, 0.1))
+    assert (regressor.recipe_.targets.shift, regressor.recipe_.targets.scale) == (0.1, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from numpy.testing import assert_array_equal
 
 from sklearn_dd import DatasetDistiller, run
+from sklearn_dd.engine.clipped import Clipped
 from sklearn_dd.engine.hypergradient import Unrolled
+from sklearn_dd.engine.ridge import Ridge
 from sklearn_dd.methods import METHODS
 from sklearn_dd.modules import MLP
 
@@ -113,9 +116,34 @@ def test_other_names_of_the_classes_are_other_data(table, tmp_path):
         tiny().fit(X, y + 7, resume_from=tmp_path / "c")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fit_without_progress_ends_where_it_ended(seed, table, tmp_path):
+    patience = {"n_iter_no_change": 1, "max_iter": 60, "n_epochs": 2, "random_state": seed}
+    whole = tiny(checkpoint=tmp_path / "c", checkpoint_every=1, **patience).fit(*table)
+    assert_same_fit(tiny(**patience).fit(*table, resume_from=tmp_path / "c"), whole)
+
+
+def test_estimators_around_others_are_told_apart(table, tmp_path):
+    tiny(method=Clipped(Unrolled(window=2)), checkpoint=tmp_path / "c", checkpoint_every=1).fit(
+        *table
+    )
+    for other in (Clipped(Unrolled(window=3)), Clipped(Unrolled(window=2), 1.0)):
+        with pytest.raises(ValueError, match="method was 'Clipped"):
+            tiny(method=other).fit(*table, resume_from=tmp_path / "c")
+    tiny(method=Clipped(Unrolled(window=2))).fit(*table, resume_from=tmp_path / "c")
+
+
+def test_a_ridge_within_another_estimator_is_followed_by_unrolled_steps(table):
+    fitted = tiny(method=Clipped(Ridge()), max_iter=10).fit(*table)
+    assert len(np.unique(fitted.lrs_)) > 1
+
+
 def test_a_checkpoint_needs_a_folder_before_the_fit_begins(table, tmp_path):
     with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
         tiny(checkpoint=tmp_path / "none" / "c").fit(*table)
+    for call in (tiny(checkpoint=tmp_path).fit, partial(tiny().fit, resume_from=tmp_path)):
+        with pytest.raises(IsADirectoryError, match="name a file in it"):
+            call(*table)
 
 
 def test_a_file_of_another_kind_is_refused(table, tmp_path):

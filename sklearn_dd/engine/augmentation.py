@@ -118,6 +118,7 @@ DSA = OneOf((COLOR, shift, cutout, flip, scale, rotate))
 """The choice of Zhao and Bilen (2021), arXiv:2102.08259; without ``flip`` for digits."""
 
 
+@dataclass(eq=False)
 class Augmented:
     """An estimator that sees real and distilled images under one random transformation.
 
@@ -131,8 +132,8 @@ class Augmented:
         Draws a transformation and applies it to all images alike.
     """
 
-    def __init__(self, estimator: Estimator, augment: Augment = DSA) -> None:
-        self.estimator, self.augment = estimator, augment
+    estimator: Estimator
+    augment: Augment = DSA
 
     def __call__(self, task: Task) -> Hypergradient:
         seed = _whole(task.generator, 1 << 62)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from .outer_loop import State, carried, carry_on
 _MEMORY = 0.9  # of the running length
 
 
+@dataclass(eq=False)
 class Clipped:
     """An estimator whose gradients are cut to so many times their usual length.
 
@@ -27,10 +30,12 @@ class Clipped:
         Times the usual length.
     """
 
-    def __init__(self, estimator: Estimator, ratio: float = 2.0) -> None:
-        if not ratio > 0:
-            raise ValueError(f"ratio must be positive, got {ratio!r}. RaT-BPTT takes 2.")
-        self.estimator, self.ratio = estimator, ratio
+    estimator: Estimator
+    ratio: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.ratio > 0:
+            raise ValueError(f"ratio must be positive, got {self.ratio!r}. RaT-BPTT takes 2.")
         self.usual: Tensor | None = None
 
     def __call__(self, task: Task) -> Hypergradient:

@@ -89,6 +89,10 @@ class Unrolled:
     outer_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
+        for name in ("window", "micro_batch", "segment"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, or None, got {value!r}.")
         if self.outer_dtype not in (None, torch.bfloat16, torch.float16):
             raise ValueError(
                 f"outer_dtype must be torch.bfloat16, torch.float16 or None, got "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from .optimizers import SGD, Carry, Optimizer, Params, Step
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> logits or features (batch, n), stacked if params are."""
@@ -21,6 +24,11 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 A sum over nets has each one's own gradient as its derivative: one reverse pass serves them all.
 """
+
+
+def with_gradients(function: Function) -> Function:
+    """Let ``function`` differentiate also where its caller has told torch not to."""
+    return torch.inference_mode(False)(torch.enable_grad()(function))
 
 
 def pure(module: nn.Module) -> Apply:
@@ -66,9 +74,9 @@ def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
     last = next((layer for layer in linear if returned.get(layer) is output), None)
     if last is None:
         return None
-    given: list[Tensor] = []
-    last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
-    return _pure(module, lambda _: given.pop().flatten(1))
+    given: dict[str, Tensor] = {}  # at the last of its calls, where there are several
+    last.register_forward_pre_hook(lambda _, inputs: given.update({"it": inputs[0]}))
+    return _pure(module, lambda _: given.pop("it").flatten(1))
 
 
 def cross_entropy(

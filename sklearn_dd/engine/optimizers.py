@@ -91,7 +91,7 @@ class SGD:
         gradient = _gradient(objective, params, (x, y, lr), create_graph=True)
         after = _descend(params, gradient)
         # The graph is held by its edges: the gradient itself, as large as θ, can go.
-        edges = [None if g is None else get_gradient_edge(g) for g in gradient]
+        edges = _edges(gradient)
         del gradient
 
         def pull_back(v: Cotangent) -> Pulled:
@@ -121,7 +121,7 @@ class _WithState:
         """One step, and its pull-back: through the update first, then through the gradient."""
         params, (x, y, lr) = as_leaves(carry[0]), _leaves(step)
         gradient = _gradient(objective, params, (x, y, torch.ones_like(lr)), create_graph=True)
-        edges = [None if g is None else get_gradient_edge(g) for g in gradient]
+        edges = _edges(gradient)
         before = tuple(as_leaves(part) for part in carry)
         slope = as_leaves(_filled(params, gradient))
         with torch.enable_grad():
@@ -183,6 +183,10 @@ class Adam(_WithState):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
+    def __post_init__(self) -> None:
+        if not self.eps > 0:
+            raise ValueError(f"eps must be positive, got {self.eps!r}.")
+
     def start(self, params: Params) -> Carry:
         """The parameters, both means at 0, and the weight that each mean still gives to that 0."""
         p = next(iter(params.values()))
@@ -242,6 +246,13 @@ def _descend(params: Params, gradient: Sequence[Tensor | None]) -> Params:
         }
 
 
+def _edges(
+    gradient: Sequence[Tensor | None],
+) -> list[torch.autograd.graph.GradientEdge | None]:
+    """Where the graph of each gradient begins; None where it is constant."""
+    return [get_gradient_edge(g) if g is not None and g.requires_grad else None for g in gradient]
+
+
 def _vjp(
     edges: Sequence[torch.autograd.graph.GradientEdge | None],
     inputs: Sequence[Tensor],
@@ -249,6 +260,8 @@ def _vjp(
 ) -> Sequence[Tensor | None]:
     """Σ (∂ edge / ∂ input)ᵀ v for each input, None where that is 0."""
     used = [(edge, c) for edge, c in zip(edges, v, strict=True) if edge is not None]
+    if not used:
+        return [None] * len(inputs)
     return torch.autograd.grad(
         [edge for edge, _ in used], inputs, [c for _, c in used], allow_unused=True
     )

@@ -112,7 +112,9 @@ def kernel_ridge(
     kernel = x @ x.mT
     ridge = penalty * kernel.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
     eye = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-    return x_new @ (x.mT @ torch.linalg.solve(kernel + ridge * eye, y.expand(*x.shape[:-1], -1)))
+    # Where all features are 0 there is no solution; the outer loop undoes what is not finite.
+    dual, _ = torch.linalg.solve_ex(kernel + ridge * eye, y.expand(*x.shape[:-1], -1))
+    return x_new @ (x.mT @ dual)
 
 
 def squared_error(

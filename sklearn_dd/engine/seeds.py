@@ -42,10 +42,11 @@ def generator(*keys: int) -> torch.Generator:
 
 
 _SAMPLERS = {
-    torch.Tensor.bernoulli_, torch.Tensor.cauchy_, torch.Tensor.exponential_,
-    torch.Tensor.geometric_, torch.Tensor.log_normal_, torch.Tensor.normal_,
-    torch.Tensor.random_, torch.Tensor.uniform_, torch.bernoulli, torch.multinomial,
-    torch.normal, torch.rand, torch.randint, torch.randn, torch.randperm,
+    torch.Tensor.bernoulli, torch.Tensor.bernoulli_, torch.Tensor.cauchy_,
+    torch.Tensor.exponential_, torch.Tensor.geometric_, torch.Tensor.log_normal_,
+    torch.Tensor.multinomial, torch.Tensor.normal_, torch.Tensor.random_, torch.Tensor.uniform_,
+    torch.bernoulli, torch.binomial, torch.multinomial, torch.normal, torch.poisson, torch.rand,
+    torch.randint, torch.randn, torch.randperm,
 }  # fmt: skip
 
 
@@ -57,9 +58,10 @@ _LIKE = {
 
 
 class Drawing(TorchFunctionMode):
-    """Inside this context torch draws from ``generator``; the global one is not touched.
+    """Inside this context torch draws from ``generator``, and leaves the global one alone.
 
-    A module's constructor takes no generator, so its draws are handed one on their way.
+    A module's constructor takes no generator, so its draws are handed one on their way. The few
+    functions that take none, such as dropout, draw from the global one all the same.
     """
 
     def __init__(self, generator: torch.Generator) -> None:
@@ -69,7 +71,8 @@ class Drawing(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if func in _LIKE:  # these take no generator
-            like, *rest = args
+            like, *rest = args or (kwargs.pop("input"),)
+            kwargs.pop("memory_format", None)
             kwargs = {"dtype": like.dtype, "device": like.device} | kwargs
             func, args = _LIKE[func], (*rest, like.shape)
         # The functions of nn.init name their generator; those of _SAMPLERS take one unnamed.

@@ -181,6 +181,32 @@ def test_an_unused_parameter_has_no_say(optimizer):
     assert_same(estimate(p, optimizer=optimizer), wanted, 1e-10)
 
 
+class Signed(torch.nn.Linear):
+    """A bias before a sign: its gradient is 0 everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__(5, 3)
+        self.before = torch.nn.Parameter(torch.ones(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x + 0.1 * torch.sign(x + self.before))
+
+
+def test_a_constant_gradient_has_no_say(optimizer):
+    p = Problem(Signed(), (5,))
+    assert_same(
+        estimate(p, optimizer=optimizer),
+        naive_hypergradient(p, classification, optimizer),
+        1e-10,
+    )
+
+
+@pytest.mark.parametrize("name", ["window", "micro_batch", "segment"])
+def test_a_number_that_is_not_positive_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, or None, got -1"):
+        Unrolled(**{name: -1})
+
+
 def test_no_graph_outlives_the_call(problem, optimizer):
     problem.x.requires_grad_()
     assert not any(t.requires_grad for t in estimate(problem, optimizer=optimizer))

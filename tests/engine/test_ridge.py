@@ -75,7 +75,14 @@ def test_gradcheck(problem):
             return tuple(cotangent * g for g in ctx.saved_tensors)
 
     leaves = [t.clone().requires_grad_() for t in (problem.x, problem.y)]
-    assert gradcheck(Loss.apply, leaves, eps=1e-6, atol=1e-8, rtol=1e-5)
+    # At smaller steps, rounding errors of the regression are larger than these tolerances.
+    assert gradcheck(Loss.apply, leaves, eps=1e-5, atol=1e-8, rtol=1e-5)
+
+
+def test_features_that_are_all_zero_give_what_the_outer_loop_undoes():
+    x = torch.zeros(3, 4, requires_grad=True)
+    predicted = kernel_ridge(x, torch.ones(3, 2), torch.zeros(5, 4), 1e-3)
+    assert not predicted.isfinite().any()
 
 
 def test_the_loss_is_the_squared_error_of_a_regression_on_features(problem):

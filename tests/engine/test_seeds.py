@@ -33,6 +33,13 @@ def test_same_keys_same_numbers():
         lambda: nn.ParameterList(
             [torch.randn_like(torch.empty(3)), torch.rand_like(torch.empty(2))]
         ),
+        lambda: nn.ParameterList(
+            [
+                torch.full((8, 8), 0.5).bernoulli(),
+                torch.poisson(torch.full((8, 8), 3.0)),
+                torch.randn_like(input=torch.empty(3), memory_format=torch.preserve_format),
+            ]
+        ),
         lambda: nn.ParameterList([nn.init.trunc_normal_(torch.empty(3, 3))]),
         lambda: nn.ParameterList([nn.init.orthogonal_(torch.empty(3, 3))]),
     ],
