@@ -38,7 +38,7 @@ from .data import (
 from .distilled import STUDENT, DistilledData, Recipe, describe, identity
 from .engine.distilled_set import DistilledSet, Link
 from .engine.hypergradient import Estimator
-from .engine.inner_loop import schedule, with_gradients
+from .engine.inner_loop import schedule
 from .engine.objectives import Objective
 from .engine.outer_loop import OuterLoop
 from .engine.priors import distinct, draw, hold_out_nets, known_net
@@ -52,7 +52,7 @@ from .run import Run, Saved
 from .start import continued_set, new_set
 from .student import Network, choose_network, known_nets, weight_prior
 from .targets import Classes, Labels, Targets
-from .validation import all_or_nothing, hold_out, new_samples
+from .validation import all_or_nothing, hold_out, new_samples, with_gradients
 
 _HELD_OUT_INITS = 8  # nets that an iterate is validated with
 _BATCH = 512  # samples that are predicted at one time
@@ -109,7 +109,6 @@ class BaseDistiller(
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
-    @with_gradients
     def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> Self:
         """Learn synthetic samples, their labels and step sizes.
 
@@ -496,13 +495,13 @@ def _go(run: Run, monitor: Monitor, progress: Progress) -> None:
                 if monitor.stale:
                     break
     except KeyboardInterrupt:
-        warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=4)
+        warnings.warn("Interrupted: the best iterate so far is kept.", stacklevel=5)
     if monitor.sick:
         warnings.warn(
             "The last outer iterations were not finite and were undone; the fit keeps its best "
             "iterate. Lower distill_lr or outer_lr, or take fewer steps.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

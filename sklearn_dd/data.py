@@ -136,7 +136,7 @@ class Standardize(nn.Module):
             warnings.warn(
                 "X has features that vary too little around a large mean to be told apart in "
                 "float32, in which students compute. Subtract the mean first.",
-                stacklevel=4,
+                stacklevel=5,
             )
         shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
         shift, scale = (

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .data import Array, Standardize, resolve_device
-from .engine.inner_loop import Learner, with_gradients
+from .engine.inner_loop import Learner
 from .engine.priors import Pool, Prior, Weights, draw
 from .engine.seeds import Stream
 from .files import Format
@@ -32,6 +32,7 @@ from .student import (
     weight_prior,
 )
 from .targets import Classes, Labels, Numbers, Targets, read_targets
+from .validation import with_gradients
 
 _FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
 Student = ReplayClassifier | ReplayMultilabel | ReplayRegressor
@@ -205,7 +206,7 @@ class DistilledData(_Triple):
             warnings.warn(
                 "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the "
                 "shape of a sample. Pass the same student.".format(*made_for, *chosen),
-                stacklevel=2,
+                stacklevel=3,
             )
         seed = int(check_random_state(random_state).randint(2**31))
         if init is None:
@@ -215,7 +216,7 @@ class DistilledData(_Triple):
                 warnings.warn(
                     f"The data were distilled for {lost}: the student starts from random ones. "
                     "Pass the same student, or weights as init.",
-                    stacklevel=2,
+                    stacklevel=3,
                 )
         else:
             prior = weight_prior(init, network, seed)

@@ -19,14 +19,14 @@ from tqdm.auto import tqdm
 
 from .data import RealData, Standardize, fingerprint, resolve_device, student_shape
 from .distilled import describe, identity
-from .engine.inner_loop import cross_entropy, with_gradients
+from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
 from .files import NET, Nets, PathLike
 from .memory import kept_memory
 from .student import Network, choose_network, known_nets, learner, weight_prior
-from .validation import training_set
+from .validation import training_set, with_gradients
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(samples (n, *sample_shape), generator) -> transformed samples."""

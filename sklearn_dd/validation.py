@@ -23,8 +23,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def with_gradients(function: Callable[P, R]) -> Callable[P, R]:
+    """Let ``function`` differentiate also where its caller has told torch not to."""
+
+    @wraps(function)
+    def differentiating(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.inference_mode(False), torch.enable_grad():
+            return function(*args, **kwargs)
+
+    return differentiating
+
+
 def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
-    """Leave an estimator as it was where its ``fit`` fails."""
+    """Leave an estimator as it was where its ``fit`` fails; let it differentiate anywhere."""
 
     @wraps(fit)
     def fit_or_leave(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -32,7 +43,8 @@ def all_or_nothing(fit: Callable[P, R]) -> Callable[P, R]:
         state: dict[str, Any] = vars(estimator)
         before = dict(state)
         try:
-            return fit(*args, **kwargs)
+            with torch.inference_mode(False), torch.enable_grad():
+                return fit(*args, **kwargs)
         except BaseException:
             state.clear()
             state.update(before)

@@ -293,7 +293,7 @@ def test_data_without_a_recipe(fitted, path):
 
 @pytest.mark.parametrize("value", [(1, 2, 3), "distilled"], ids=["tuple", "name"])
 def test_only_distilled_data_are_saved(path, value):
-    with pytest.raises((TypeError, ValueError), match="DatasetDistiller"):
+    with pytest.raises(TypeError, match="save_distilled takes a fitted distiller"):
         save_distilled(path, value)
 
 
@@ -318,6 +318,16 @@ def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
         loaded.train()
     with pytest.warns(UserWarning, match="weights don't fit this ConvNet"):
         loaded.train(ConvNet)
+
+
+def test_a_warning_points_at_the_line_that_it_is_about(table, tmp_path):
+    X, y = table
+    save_distilled(tmp_path / "d.safetensors", tiny(init="fixed").fit(X, y))
+    loaded = load_distilled(tmp_path / "d.safetensors")
+    for warns in (lambda: loaded.train(MLP), lambda: tiny(max_iter=1).fit(X + 1e8, y)):
+        with pytest.warns(UserWarning, match=r"Pass the same|Subtract the mean") as caught:
+            warns()
+        assert caught[0].filename == __file__
 
 
 def test_train_starts_from_the_weights_that_it_is_given(table, tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +12,6 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 
 from .optimizers import SGD, Carry, Optimizer, Params, Step
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> logits or features (batch, n), stacked if params are."""
@@ -24,11 +21,6 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 A sum over nets has each one's own gradient as its derivative: one reverse pass serves them all.
 """
-
-
-def with_gradients(function: Function) -> Function:
-    """Let ``function`` differentiate also where its caller has told torch not to."""
-    return torch.inference_mode(False)(torch.enable_grad()(function))
 
 
 def pure(module: nn.Module) -> Apply:
