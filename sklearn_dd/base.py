@@ -263,12 +263,12 @@ class BaseDistiller(
         """What trained students should do."""
         if isinstance(self.objective, str):
             return targets.objective
-        # Such as an attack, which names classes as the user does.
         if isinstance(self.objective, type):
             raise ValueError(
                 f"objective={self.objective!r} must be an object, not its class: write "
                 f"{self.objective.__name__}(...)."
             )
+        # Such as an attack, which names classes as the user does.
         resolve = getattr(self.objective, "resolve", None)
         if resolve is None:
             return _checked(self.objective)

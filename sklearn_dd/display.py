@@ -228,7 +228,7 @@ class DistilledImagesDisplay(_Display):
         if samples.ndim == 2 and len(feature_names or ()) not in (0, samples.shape[1]):
             raise ValueError(
                 f"feature_names must name each of the {samples.shape[1]} columns of X, but has "
-                f"{len(feature_names)} names: {list(feature_names)}."
+                f"{len(feature_names)} names: {feature_names}."
             )
         return cls(
             samples,

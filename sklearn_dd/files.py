@@ -51,8 +51,7 @@ class Format:
 
     def read(self, path: PathLike) -> tuple[dict[str, Tensor], Any]:
         """Read them back; a ValueError tells what is wrong with a file."""
-        if Path(path).is_dir():
-            raise IsADirectoryError(f"{os.fspath(path)!r} is a folder: name a file in it.")
+        path = _of_a_file(path)
         try:
             with safe_open(os.fspath(path), framework="pt") as f:
                 metadata = f.metadata() or {}
@@ -83,11 +82,16 @@ class Format:
         )
 
 
-def check_folder(path: PathLike) -> Path:
-    """The path of a file to be written, whose folder must be there."""
+def _of_a_file(path: PathLike) -> Path:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder: name a file in it.")
+    return path
+
+
+def check_folder(path: PathLike) -> Path:
+    """The path of a file to be written, whose folder must be there."""
+    path = _of_a_file(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"{str(path)!r} must lie in a folder that exists: make {str(path.parent)!r}, or name "
