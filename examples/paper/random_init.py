@@ -29,7 +29,7 @@ def on_mnist(run: Experiment) -> tuple[DatasetDistiller, float]:
         # Half of the time for ridge regressions, half for windows of a training with Adam.
         method=[Ridge(), Unrolled(window=10, micro_batch=128)], init=pytorch_default,
         student=NeuralNetClassifier(LeNet, optimizer=torch.optim.Adam), distill_lr=0.01,
-        outer_lr=0.02, max_iter=10**6, max_time=run.pick(240, 1800),
+        outer_lr=0.02, max_iter=10**6, max_time=run.pick(240, 900),
     )  # fmt: skip
     X, y, *_ = load("mnist")
     return distiller, run.fit("random-mnist", distiller, X, y)
