@@ -190,9 +190,9 @@ class DistilledData(_Triple):
         Returns
         -------
         NeuralNetClassifier or NeuralNetRegressor
-            A fitted skorch net that takes samples in the units of X. Its ``predict`` returns
-            indices into ``recipe.classes``, 1 and 0 for each of several labels, or numbers in the
-            units of y.
+            A fitted skorch net that takes samples in the units of X, and the columns of a
+            DataFrame in the order of X. Its ``predict`` returns indices into ``recipe.classes``, 1
+            and 0 for each of several labels, or numbers in the units of y.
         """
         if self.recipe is None:
             raise ValueError(

@@ -395,6 +395,10 @@ class _Replay(NeuralNet):
     sizes. As in the engine, the module is in evaluation mode throughout: dropout is off.
     """
 
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Take a DataFrame as an array: to skorch its columns were arguments of the module."""
+        return super().get_dataset(np.array(X) if hasattr(X, "columns") else X, y)
+
     def _set_training(self, training: bool = True) -> None:
         super()._set_training(False)
 

@@ -160,6 +160,8 @@ def test_data_frames(table, library):
     assert_array_equal(distiller.transform().y, ["red", "rosé", "white"])
     assert distiller.score(frame, labels) == tiny().fit(X, y).score(X, y)
     assert distiller.evaluate(frame, labels, n_inits=2).scores.shape == (2,)
+    student = distiller.transform().train(random_state=0)
+    assert_array_equal(student.predict(frame), student.predict(X))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float64])
