@@ -34,8 +34,8 @@ TRAINED_AS_IN_THE_PAPER = [
 REASONS = (
     "Thirty steps of Adam on all hundred images, from PyTorch's weights, get more out of real "
     "images than the paper's steps do. *As in the paper* is ten steps of ten images, three times, "
-    "by gradient descent from Xavier's weights, with learned step sizes. The best of 20 sets is no "
-    "better there than another: eight nets choose it, which differ more than the sets do."
+    "by gradient descent from Xavier's weights, with learned step sizes; there nets differ by more "
+    "than sets do, so that the eight that choose the best of 20 sets may choose any."
 )
 
 
