@@ -283,6 +283,11 @@ def machine() -> str:
     return f"{where}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
+def close_when_terminated() -> None:
+    """Let ``kill`` end a program as Ctrl-C does: what is open is closed, and processes too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def main(file: str, doc: str, measure: Callable[[Experiment], Iterator[Cell]]) -> None:
     """Read the command line and run one script."""
     parser = argparse.ArgumentParser(
@@ -291,6 +296,6 @@ def main(file: str, doc: str, measure: Callable[[Experiment], Iterator[Cell]]) -
     parser.add_argument("--quick", action="store_true", help="minutes on two CPU cores")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is open is closed
+    close_when_terminated()
     experiment = Experiment(Path(file).stem, given.quick, given.seed)
     experiment.write(doc.splitlines()[0], measure(experiment))

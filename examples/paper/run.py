@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from paper import KEPT, RESULTS, ROOT
+from paper import KEPT, RESULTS, ROOT, close_when_terminated
 
 SCRIPTS = [
     "known_init", "random_init", "baselines", "adaptation", "attack", "attack_cifar10", "alexnet"
@@ -123,6 +123,7 @@ def main() -> None:
     unknown = set(given.scripts) - set(SCRIPTS)
     if unknown:
         parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
+    close_when_terminated()
     KEPT.mkdir(exist_ok=True)
     at_once = 1 if torch.cuda.is_available() else 2
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
