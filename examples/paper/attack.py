@@ -14,21 +14,29 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from adaptation import TRAINING
 from paper import Cell, Data, Experiment, cell, load, main
 
 from sklearn_dd import AttackReport, DatasetDistiller, TargetedAttack, attack_report
 from sklearn_dd.modules import LeNet
 
+EARLIER = (
+    "MNIST was attacked earlier by 5,000 iterations for 200 nets of one epoch: 89.4 ± 11.5. On "
+    "other nets and on training images so many iterations did worse than 1,500, which 60 nets are "
+    "enough for; a net that does not fall is what the deviation comes from."
+)
+
 
 def measure(run: Experiment) -> Iterator[Cell]:
     """MNIST 0 to 1."""
+    run.remark = EARLIER
     mnist = load("mnist")
-    # One epoch at this rate gives nets of more than 98 %.
+    # The nets of adaptation.py and, for quick settings, some more; 98.5 % or 99 %.
     train, held_out = run.pools(
-        "mnist", LeNet, mnist.X, mnist.y, *run.pick((60, 20), (200, 50)),
-        n_epochs=1, lr=4e-3, batch_size=128,
+        "mnist", LeNet, mnist.X, mnist.y, 60, run.pick(20, 50),
+        n_epochs=run.pick(1, 3), **TRAINING["mnist"],
     )  # fmt: skip
-    distiller = attacker(student=LeNet, init=train, distill_lr=0.05, max_iter=run.pick(2000, 5000))
+    distiller = attacker(student=LeNet, init=train, distill_lr=0.05, max_iter=2000)
     yield from attack(run, "MNIST 0 → 1", "71.4 ± 29.6", distiller, mnist, held_out)
 
 
