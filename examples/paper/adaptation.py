@@ -138,7 +138,7 @@ def adapt(
 
     real = [
         RandomSamples(**schedule, init=train, random_state=100 * run.seed + i).fit(here.X, here.y)
-        for i in range(run.pick(3, 10))
+        for i in range(run.pick(3, 5))
     ]
     scores = [
         r.evaluate(here.X_test, here.y_test, init=few, n_inits=len(few), each_step=False).scores
@@ -147,7 +147,7 @@ def adapt(
     yield cell(f"{name}: unknown nets, random real images", paper.random, np.concatenate(scores))
 
     # For comparison: what all images of the target set give.
-    n_tuned = run.pick(2, 5)
+    n_tuned = run.pick(2, 3)
     tuned = train_pool(
         LeNet, here.X, here.y, n_tuned, init=train, n_epochs=8, lr=1e-3, random_state=run.seed
     )
