@@ -27,7 +27,7 @@ SCRIPTS = [
 ]  # fmt: skip
 # The long ones first, of which two leave a fit, or nets, that later ones take over.
 ORDER = [
-    "attack_cifar10", "adaptation", "random_init", "known_init", "attack", "baselines", "alexnet"
+    "attack_cifar10", "adaptation", "random_init", "known_init", "baselines", "attack", "alexnet"
 ]  # fmt: skip
 UNLESS_NAMED = {"attack_cifar10"}  # what a CPU leaves out: its nets alone take more than an hour
 AFTER = {"baselines": "random_init", "attack": "adaptation"}
