@@ -21,9 +21,9 @@ from sklearn_dd import AttackReport, DatasetDistiller, TargetedAttack, attack_re
 from sklearn_dd.modules import LeNet
 
 EARLIER = (
-    "MNIST was attacked earlier by 5,000 iterations for 200 nets of one epoch: 89.4 ± 11.5 of the "
-    "zeros were called ones. On training images so many iterations did worse than 1,500: they suit "
-    "their own nets more, and others less."
+    "With full settings MNIST was attacked earlier by 5,000 iterations for 200 nets of one epoch: "
+    "89.4 ± 11.5 of the zeros were called ones. On training images so many iterations did worse "
+    "than 1,500: they suit their own nets more, and others less."
 )
 
 
