@@ -14,7 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from adaptation import TRAINING
+from adaptation import source_nets
 from paper import Cell, Data, Experiment, cell, load, main
 
 from sklearn_dd import AttackReport, DatasetDistiller, TargetedAttack, attack_report
@@ -32,10 +32,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
     run.remark = EARLIER
     mnist = load("mnist")
     # The nets of adaptation.py and, for quick settings, some more; 98.5 % or 99 %.
-    train, held_out = run.pools(
-        "mnist", LeNet, mnist.X, mnist.y, 60, run.pick(20, 50),
-        n_epochs=run.pick(1, 3), **TRAINING["mnist"],
-    )  # fmt: skip
+    train, held_out = source_nets(run, "mnist", mnist, 60, run.pick(20, 50))
     distiller = attacker(student=LeNet, init=train, distill_lr=0.05, max_iter=2000)
     yield from attack(run, "MNIST 0 → 1", "71.4 ± 29.6", distiller, mnist, held_out)
 
