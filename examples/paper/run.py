@@ -42,10 +42,10 @@ each table writes that table alone:
     python examples/paper/run.py [--quick]
 
 Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a held-out net
-on one set; no test image chose anything where no remark says so. *Quick* settings take minutes on
-two CPU cores, where two scripts run at a time. Step sizes are learned, as in the paper; unlike the
-paper's, labels are too. Where a script says so, nets are trained by other optimisers and for other
-numbers of epochs, or step sizes are not learned.
+on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores, where two
+scripts run at a time. Step sizes are learned, as in the paper; unlike the paper's, labels are too.
+Where a script says so, nets are trained by other optimisers and for other numbers of epochs, or
+step sizes are not learned.
 """
 
 
