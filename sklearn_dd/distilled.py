@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import joblib
@@ -277,11 +278,33 @@ def describe(value: Any) -> Any:
         return value
     if is_dataclass(value) and not isinstance(value, type):
         # Such as an estimator. Not by its repr, which may hold the address of a function.
-        given = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
-        return f"{type(value).__name__}({', '.join(f'{k}={v}' for k, v in given.items())})"
+        members = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
+        return f"{type(value).__name__}({', '.join(f'{k}={v}' for k, v in members.items())})"
     if isinstance(value, torch.dtype | torch.device):
         return str(value)
-    return getattr(value, "__name__", type(value).__name__)
+    name = getattr(value, "__name__", type(value).__name__)
+    given = _given(value)
+    return f"{name}({', '.join(map(str, given))})" if given else name
+
+
+def _given(value: Any) -> list[Any]:
+    """What a callable was made with, which its name does not tell."""
+    if isinstance(value, type) or not callable(value):
+        return []
+    if isinstance(value, partial):
+        return [describe(of) for of in (value.func, value.args, value.keywords)]
+    code = getattr(value, "__code__", None)
+    if code is None:
+        members = getattr(value, "__dict__", {})
+        given = [members[name] for name in sorted(members) if not name.startswith("_")]
+    else:
+        cells = (cell.cell_contents for cell in value.__closure__ or ())
+        given = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *cells]
+        if code.co_name == "<lambda>":  # which has no name either
+            given += [code.co_code.hex(), *code.co_names, *code.co_consts]
+    # Only what can be told from its value: what a function closes over may be the function.
+    told = str | int | float | None | np.generic | np.ndarray | torch.Tensor
+    return [describe(of) if isinstance(of, told) else type(of).__name__ for of in given]
 
 
 def identity(network: Network) -> list[Any]:

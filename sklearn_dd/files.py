@@ -146,8 +146,9 @@ def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
     """
     paths = sorted(Path(folder).glob("*.safetensors"))
     if not paths:
+        has = "has no safetensors file" if Path(folder).is_dir() else "is no folder"
         raise ValueError(
-            f"folder={os.fspath(folder)!r} has no safetensors file: give the folder of a pool, "
+            f"folder={os.fspath(folder)!r} {has}: give the folder of a pool, "
             "such as train_pool writes."
         )
     pool = Nets()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,16 @@ from tqdm.auto import tqdm
 
 from .data import RealData, Standardize, fingerprint, resolve_device, student_shape
 from .distilled import describe, identity
+from .engine.augmentation import Augment
 from .engine.inner_loop import cross_entropy
 from .engine.optimizers import as_leaves
 from .engine.priors import Weights, draw
 from .engine.seeds import Stream, generator
 from .files import NET, Nets, PathLike
 from .memory import kept_memory
+from .methods import AUGMENTATIONS
 from .student import Network, choose_network, known_nets, learner, weight_prior
 from .validation import training_set, with_gradients
-
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""(samples (n, *sample_shape), generator) -> transformed samples."""
 
 
 @with_gradients
@@ -43,7 +43,7 @@ def train_pool(
     n_epochs: int = 5,
     lr: float = 2e-3,
     batch_size: int = 64,
-    augment: Augment | None = None,
+    augment: Any = None,
     at_once: int = 50,
     n_jobs: int | None = None,
     folder: PathLike | None = None,
@@ -77,9 +77,9 @@ def train_pool(
         Step size of Adam at the start.
     batch_size : int, default=64
         Samples of a mini-batch.
-    augment : callable or None, default=None
-        ``(samples, generator) -> samples`` on a standardised mini-batch, such as those of
-        ``sklearn_dd.engine.augmentation``.
+    augment : None, {"flip", "shift", "dsa"} or callable, default=None
+        A random transformation of each mini-batch: of images one that has a name, or a function
+        ``(samples, generator) -> samples`` of standardised ones.
     at_once : int, default=50
         Nets that are stacked and trained together, and written when they are done. On a CPU
         convolutional nets are trained one by one, because that is faster.
@@ -108,7 +108,7 @@ def train_pool(
     Raises
     ------
     ValueError
-        If ``folder`` holds nets of another run.
+        If ``folder`` holds nets of another run, or if training diverges.
 
     See Also
     --------
@@ -141,13 +141,14 @@ def train_pool(
     if standardize:
         units = Standardize.fit(X, input_shape, units.sample_shape)
     network = choose_network(student, units.sample_shape, len(classes))
+    transform = _transformation(augment, units.sample_shape)
     seed = int(check_random_state(random_state).randint(2**31))
     prior = weight_prior(init, network, seed)
     real = RealData(X, y, np.arange(len(X)), units, batch_size, resolve_device(device))
     run = {
         "student": identity(network),
         "shapes": {name: list(shape) for name, shape in network.shapes().items()},
-        "init": _name(init) if callable(init) else joblib.hash(describe(known_nets(init))),
+        "init": describe(init) if callable(init) else joblib.hash(describe(known_nets(init))),
         "samples": fingerprint(X, classes[y]),
         "training": describe([n_epochs, lr, batch_size, augment, standardize]),
         "seed": seed,
@@ -164,7 +165,7 @@ def train_pool(
                 {name: p[0] for name, p in draw(prior, [i], seed, Stream.INIT).items()}
                 for i in share
             ],
-            real, n_epochs, lr, augment, seed,
+            real, n_epochs, lr, transform, seed,
         )
         for share in shares
     )  # fmt: skip
@@ -172,19 +173,39 @@ def train_pool(
     with tqdm(total=n_nets, initial=done, disable=not verbose, desc="training", unit="net") as bar:
         trained = Parallel(n_jobs, return_as="generator")(jobs)
         for share, nets in zip(shares, trained, strict=True):
+            _check_finite(share, nets, lr)
             store.keep(share, nets)
             bar.update(len(share))
     return Nets(store.nets[i] for i in range(n_nets))
 
 
 def _check_numbers(lr: float, **integers: int) -> None:
-    check_scalar(lr, "lr", Real, min_val=0, include_boundaries="neither")
+    check_scalar(lr, "lr", Real, min_val=0, max_val=math.inf, include_boundaries="neither")
+    if math.isnan(lr):
+        raise ValueError(f"lr == {lr}, must be > 0.")
     for name, value in integers.items():
         check_scalar(value, name, Integral, min_val=1)
 
 
-def _name(of: Any) -> str:
-    return getattr(of, "__name__", type(of).__name__)
+def _transformation(augment: Any, sample_shape: tuple[int, ...]) -> Augment | None:
+    """What ``augment`` stands for."""
+    if augment is None or callable(augment):
+        return augment
+    if not isinstance(augment, str) or augment not in AUGMENTATIONS or len(sample_shape) != 3:
+        raise ValueError(
+            f"augment must be None, a callable or, for samples (channels, height, width), one of "
+            f"{sorted(AUGMENTATIONS)}, got {augment!r} for samples of shape {sample_shape}."
+        )
+    return AUGMENTATIONS[augment]
+
+
+def _check_finite(share: Sequence[int], nets: list[Weights], lr: float) -> None:
+    for i, net in zip(share, nets, strict=True):
+        if not all(p.isfinite().all() for p in net.values()):
+            raise ValueError(
+                f"Training of net {i} diverged: with lr={lr} its weights are not finite. Lower lr, "
+                "and give another folder where there is one."
+            )
 
 
 @kept_memory()
@@ -248,7 +269,7 @@ class _Store:
                 f"folder={str(self.folder)!r} is a file: name a folder, which need not exist."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self.folder.glob("net-*.safetensors")):
+        for path in sorted(self.folder.glob("net-[0-9]*.safetensors")):
             net, theirs = NET.read(path)
             theirs["shapes"] = {name: list(p.shape) for name, p in net.items()}
             other = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import joblib
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_dd import load_pool, pools
 from sklearn_dd.data import Standardize
+from sklearn_dd.engine.augmentation import shift
 from sklearn_dd.files import NET
 from sklearn_dd.modules import MLP, ConvNet
 from sklearn_dd.pools import train_pool
@@ -169,6 +171,45 @@ def test_nets_of_another_run_are_refused(change, table, tmp_path):
         small(*table, 1, folder=tmp_path, **change)
 
 
+def noise(x, generator, strength=1.0):
+    return x + strength * torch.randn(x.shape, generator=generator)
+
+
+class Noise:
+    def __init__(self, strength):
+        self.strength = strength
+
+    def __call__(self, x, generator):
+        return noise(x, generator, self.strength)
+
+
+def closed_over(strength):
+    def augment(x, generator):
+        return noise(x, generator, strength)
+
+    return augment
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (partial(noise, strength=0.1), partial(noise, strength=5.0)),
+        (lambda x, _: x + 0.1, lambda x, _: x + 5.0),
+        (lambda x, _: x.sin(), lambda x, _: x.cos()),
+        (Noise(0.1), Noise(5.0)),
+        (closed_over(0.1), closed_over(5.0)),
+    ],
+    ids=["partial", "constant", "operation", "attribute", "closure"],
+)
+def test_nets_of_a_function_that_was_made_in_another_way_are_refused(
+    before, after, table, tmp_path
+):
+    small(*table, 1, folder=tmp_path, augment=before)
+    small(*table, 2, folder=tmp_path, augment=before)
+    with pytest.raises(ValueError, match=r"holds nets of another run.*training was"):
+        small(*table, 1, folder=tmp_path, augment=after)
+
+
 def test_nets_of_other_samples_are_refused(table, tmp_path):
     X, y = table
     small(X, y, 1, folder=tmp_path)
@@ -216,7 +257,30 @@ def test_a_wrong_number_is_named(name, table):
         small(X, y, **arguments)
 
 
+@pytest.mark.parametrize("lr", [np.nan, np.inf])
+def test_a_step_size_is_a_number(lr, table):
+    with pytest.raises(ValueError, match="lr == "):
+        small(*table, 1, lr=lr)
+
+
+def test_nets_that_diverge_are_not_kept(table, tmp_path):
+    with pytest.raises(ValueError, match=r"net 0 diverged: with lr=1e\+30 .* Lower lr"):
+        small(*table, 2, lr=1e30, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_augmentation_has_its_name_as_in_a_distiller(images, table):
+    student = net(ConvNet, width=4, depth=1)
+    found = small(*images, 1, student=student, augment="shift")
+    assert_same(found, small(*images, 1, student=student, augment=shift))
+    for samples, name in ((images, "shit"), (table, "shift")):
+        with pytest.raises(ValueError, match=f"augment must be None, a callable or.*{name!r}"):
+            small(*samples, 1, student=None, augment=name)
+
+
 def test_a_damaged_or_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="missing' is no folder"):
+        load_pool(tmp_path / "missing")
     with pytest.raises(ValueError, match="has no safetensors file"):
         load_pool(tmp_path)
     (tmp_path / "net-00000.safetensors").write_bytes(b"half")
