@@ -476,9 +476,11 @@ def _checked(objective: Objective) -> Objective:
         value = objective(outputs, y)
         scalar = isinstance(value, torch.Tensor) and value.ndim == 0
         if not scalar or value.requires_grad < outputs.requires_grad:
+            shape = getattr(value, "shape", ())
+            given = f"one of shape {tuple(shape)}" if len(shape) else repr(value)
             raise ValueError(
                 f"objective={objective!r} must return a scalar tensor that has a gradient, got "
-                f"{value!r}. Take a mean of something smooth, such as a cross-entropy."
+                f"{given}. Take a mean of something smooth, such as a cross-entropy."
             )
         return value
 

@@ -89,6 +89,11 @@ class Baseline(DatasetDistiller):
     See Also
     --------
     DatasetDistiller : Learns samples; its methods and fitted attributes are those of a baseline.
+
+    Notes
+    -----
+    Of large samples not all are looked at: so many of a class, drawn at random, as hold 33 million
+    values, or as are wanted. Of images of 224 × 224 × 3 these are 222.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -186,7 +191,8 @@ class Baseline(DatasetDistiller):
 
     def _checked_step_sizes(self) -> list[float]:
         sizes = np.asarray(self.step_sizes)
-        if sizes.ndim != 1 or not sizes.size or not (np.isfinite(sizes) & (sizes > 0)).all():
+        numbers = sizes.dtype.kind in "iuf" and sizes.ndim == 1 and sizes.size
+        if not numbers or not (np.isfinite(sizes) & (sizes > 0)).all():
             raise ValueError(
                 f"step_sizes must be a sequence of positive numbers, got {self.step_sizes!r}. "
                 "Give one to use it, or several to choose from."
@@ -211,9 +217,10 @@ class Baseline(DatasetDistiller):
         """Samples (n, *input_shape) in the units of X, ordered by step, class within step."""
         by_class = []
         for c, count in enumerate(counts):
-            members = rng.permutation(np.flatnonzero(y == c))[: max(1, _MAX_VALUES // X.shape[1])]
-            z = standardize(as_tensor(X[members])).flatten(1).numpy()
             wanted = self.n_steps * count
+            looked_at = max(wanted, _MAX_VALUES // X.shape[1])
+            members = rng.permutation(np.flatnonzero(y == c))[:looked_at]
+            z = standardize(as_tensor(X[members])).flatten(1).numpy()
             picked = self._pick(z, min(wanted, len(z)), rng)
             picked = np.resize(picked, (wanted, z.shape[1])).astype(np.float32)
             by_class.append(picked.reshape(self.n_steps, count, -1))

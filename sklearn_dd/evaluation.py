@@ -58,7 +58,9 @@ def _share(
     hits: Tensor | int = 0
     with torch.no_grad():
         for x, y in real.in_order():
-            hits = hits + right(learner.apply(params, x), y).sum(-1)
+            outputs = learner.apply(params, x)
+            # A net that has diverged is right about nothing, also where "not a number" is class 0.
+            hits = hits + (right(outputs, y) & outputs.isfinite().all(-1)).sum(-1)
     return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
 
 

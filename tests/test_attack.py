@@ -109,6 +109,16 @@ def test_the_figures_are_those_of_the_nets_predictions(table, pools):
         assert_allclose(scores.called_target, [(predicted[names == "barolo"] == "barbera").mean()])
 
 
+def test_nets_that_diverge_are_no_success(table, pools):
+    X, y = table
+    train, held_out = pools
+    distiller = attacker(init=train, objective=TargetedAttack(1, 0), max_iter=2).fit(X, y)
+    distiller.lrs_[:] = 1e30
+    after = attack_report(distiller, X, y, init=held_out, n_inits=8).after
+    assert_array_equal(after.called_target, 0)
+    assert_array_equal(after.accuracy, 0)
+
+
 def test_every_class_is_scored_with_the_same_nets(table, pools):
     X, y = table
     distiller = attacker(init=pools[0], max_iter=3).fit(X, y)

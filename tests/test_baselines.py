@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_dd import load_distilled, save_distilled
+from sklearn_dd import baselines, load_distilled, save_distilled
 from sklearn_dd.baselines import ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
 from sklearn_dd.modules import ConvNet
 
@@ -124,6 +124,23 @@ def test_the_fixed_step_size_is_the_better_one_on_training_data(step_sizes, tabl
     assert_allclose(baseline.lrs_, 0.1, rtol=1e-5)
 
 
+def test_a_step_size_at_which_nets_diverge_is_not_chosen(table):
+    X, y = table
+    X, y = X[:65], y[:65]  # of which 59 are of class 0
+    settings = {"step_sizes": [0.1, 1e30], "n_per_class": 5}
+    baseline = small(RandomSamples, **settings).fit(X, y)
+    assert_allclose(baseline.lrs_, 0.1, rtol=1e-5)
+    dead = small(RandomSamples, **(settings | {"step_sizes": [1e30]})).fit(X, y)
+    assert np.isnan(dead.predict_proba(X)).all()  # of which "not a number" the first is the largest
+    assert dead.evaluate(X, y).mean == 0
+
+
+def test_large_samples_are_all_looked_at_where_they_are_wanted(table, monkeypatch):
+    monkeypatch.setattr(baselines, "_MAX_VALUES", 13 * 4)
+    X_real, y_real, _ = small(RandomSamples, n_per_class=20).fit_transform(*table)
+    assert len(np.unique(X_real[y_real == 0], axis=0)) == 20
+
+
 def test_the_best_of_many_sets_beats_the_first_of_them(table):
     X, y = table
     best, first = (small(RandomSamples, n_sets=n).fit(X, y) for n in (10, 1))
@@ -194,6 +211,7 @@ def test_a_baseline_has_no_parameter_of_learning_samples():
     [
         ({"schedule": "cosine"}, "schedule"),
         ({"step_sizes": [0.1, 0]}, "step_sizes must be a sequence of positive numbers"),
+        ({"step_sizes": ["a"]}, "step_sizes must be a sequence of positive numbers"),
         ({"step_sizes": []}, "step_sizes must be a sequence of positive numbers"),
         ({"n_sets": 0}, "n_sets"),
         ({"n_per_class": 3, "n_steps": 2}, "n_steps=2 must divide"),
