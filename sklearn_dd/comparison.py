@@ -64,8 +64,8 @@ class Comparison(NamedTuple):
           chance in the test samples,
         - ``hard_label_recovery``: accuracy that the same model loses against all data; rows of
           learned labels have none,
-        - ``improvement_over_random``: accuracy that it gains on random samples, with the better
-          schedule.
+        - ``improvement_over_random``: accuracy that it gains on as many random samples as the
+          distilled set has, with the better schedule.
     verdict : str
         Where distillation helped and where it did not, in plain words.
     """
@@ -176,16 +176,15 @@ def compare(
     if baselines is None:
         baselines = all_baselines(distiller, random_state=seed)
     own = distiller.recipe_.network().name
-    if own in (students or {}):
-        raise ValueError(
-            f"students has the name {own!r}, which is that of the distiller's own. Choose another."
-        )
+    models = _models(seed) if models is None else models
+    _check_sets(baselines)
+    _check_names(own, {} if students is None else students, models)
     bench = _Bench(
         distiller,
         (X_train, y_train),
         (X_test, y_test),
         students={own: None, **(students or {})},
-        models=_models(seed) if models is None else models,
+        models=models,
         init=init,
         evaluation={"n_inits": n_inits, "each_step": False, "random_state": seed},
     )
@@ -245,6 +244,11 @@ def all_baselines(
     ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
     """
     check_classes(distiller, "all_baselines")
+    if isinstance(schedules, str) or not set(schedules) <= {"fixed", "learned"}:
+        raise ValueError(
+            f'schedules must be a list of "fixed", "learned" or both, got {schedules!r}.'
+        )
+    check_scalar(n_random, "n_random", Integral, min_val=0)
     own = {"max_iter", "n_inits", "random_state", "verbose"}
     names = set(RandomSamples().get_params(deep=False)) - own
     shared = {k: v for k, v in distiller.get_params(deep=False).items() if k in names}
@@ -261,6 +265,38 @@ def all_baselines(
         for schedule in schedules
         for kind, changes in kinds
     ]
+
+
+def _check_sets(baselines: Any) -> None:
+    if not isinstance(baselines, Sequence):
+        raise TypeError(
+            "baselines must be a list of baselines or distillers, got "
+            f"{type(baselines).__name__}. Wrap one in a list."
+        )
+    for i, baseline in enumerate(baselines):
+        if not isinstance(baseline, DatasetDistiller):
+            raise TypeError(
+                f"baselines[{i}] must be a baseline or a distiller, got {type(baseline).__name__}. "
+                "Give a classifier of scikit-learn in models."
+            )
+
+
+def _check_names(own: str, students: Any, models: Any) -> None:
+    """A name is that of one model alone: rows are told apart by it."""
+    for name, given in {"students": students, "models": models}.items():
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"{name} must be a dict, name -> model, got {type(given).__name__}. Name each "
+                "model."
+            )
+    for name, given, taken in (
+        ("students", students, {own: "the distiller's own"}),
+        ("models", models, {own: "the distiller's own", **dict.fromkeys(students, "of students")}),
+    ):
+        for twice in given.keys() & taken.keys():
+            raise ValueError(
+                f"{name} has the name {twice!r}, which is {taken[twice]}. Choose another."
+            )
 
 
 def _models(seed: int) -> dict[str, Any]:
@@ -393,7 +429,11 @@ def _differences(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, f
     """What a row loses against all data and gains on random samples, with the same model."""
     alike = [other for other in rows if other["model"] == row["model"]]
     full = _best(other for other in alike if other["data"] == _ALL)
-    random = _best(other for other in alike if other["data"] == RandomSamples.__name__)
+    size = rows[0]["n_samples"]  # of the distilled set, which comes first
+    random = _best(
+        other for other in alike
+        if other["data"].split(" (")[0] == RandomSamples.__name__ and other["n_samples"] == size
+    )  # fmt: skip
     soft = row["data"] == _DISTILLED and any(other["data"] == _HARD for other in alike)
     return {
         "hard_label_recovery": math.nan if soft else full["mean"] - row["mean"],
@@ -418,10 +458,10 @@ def _verdict(rows: list[dict[str, Any]]) -> str:
     others = [row for row in rows if row["data"] not in (_DISTILLED, _HARD, _ALL)]
     if not others:
         return "There is no other small set to compare with."
-    # With each model once: with learned labels where it takes them. The first is its own student.
+    # With each model once: with learned labels where it takes them.
     ours = {row["model"]: row for row in rows if row["data"] == _DISTILLED}
     ours |= {row["model"]: row for row in rows if row["data"] == _HARD and row["model"] not in ours}
-    own, rival = next(iter(ours.values())), _best(others)
+    own, rival = _best(ours.values()), _best(others)
     sentences = [
         f"Distillation {_outcome(own, rival)}: {own['model']} on the distilled set has "
         f"{own['mean']:.3f}; the best on another set, {rival['model']} on {rival['data']} "

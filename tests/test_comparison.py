@@ -141,6 +141,16 @@ def test_differences_are_to_the_same_model_on_all_data_and_on_random_samples(tab
         assert_allclose(row["improvement_over_random"], row["mean"] - random)
 
 
+@pytest.mark.parametrize("sizes", [[1, 5], [5, 1]])
+def test_random_samples_are_as_many_as_distilled_ones(sizes, distiller, split):
+    baselines = [small(RandomSamples, n_per_class=n) for n in sizes]
+    table, _ = compared(distiller, split, baselines, models={}, n_full=0)
+    means = table.set_index("n_samples")["mean"]
+    random = table[(table.n_samples == 3) & (table.data != "distilled")]["mean"].item()
+    assert means[15] != random
+    assert_allclose(table["improvement_over_random"], table["mean"] - random)
+
+
 def test_learned_labels_are_hardened_where_hard_ones_are_wanted(split):
     soft = tiny(labels="soft", max_iter=5).fit(*split[:2])
     table = compared(soft, split, [small(Herding)]).table
@@ -246,11 +256,28 @@ def test_it_says_where_distillation_helped(distiller, split):
     assert "did not" not in verdict
 
 
+def test_the_best_model_of_one_side_meets_the_best_of_the_other(distiller, split):
+    table, _ = compared(distiller, split, [small(KMeansCenters)], n_full=0)
+    rows = table.to_dict("records")
+    means = {
+        ("distilled", "MLP"): 0.90,
+        ("KMeansCenters", "1-NN"): 0.93,
+        ("distilled", "1-NN"): 0.95,
+    }
+    for row in rows:
+        row["mean"] = row["low"] = means.get((row["data"], row["model"]), 0.5)
+    assert comparison._verdict(rows) == (
+        "Distillation helped: 1-NN on the distilled set has 0.950; the best on another set, 1-NN "
+        "on KMeansCenters (3 samples), 0.930. With logistic it did not help: 0.500 on the "
+        "distilled set, 0.500 on KMeansCenters."
+    )
+
+
 def test_it_says_where_distillation_did_not_help(split):
     bad = tiny(data_init="noise", max_iter=1).fit(*split[:2])
     table, verdict = compared(bad, split, [small(KMeansCenters)], n_full=0)
     best = table[table.data == "KMeansCenters"]["mean"].max()
-    assert verdict.startswith("Distillation did not help: MLP on the distilled set has 0.")
+    assert verdict.startswith("Distillation did not help: 1-NN on the distilled set has 0.")
     assert f"{best:.3f}." in verdict
     assert "With 1-NN it did not help: 0." in verdict
 
@@ -273,8 +300,16 @@ def test_the_verdict_names_the_size_of_another_set(distiller, split):
     assert "on RandomSamples (15 samples), 0." in verdict
 
 
+def normal(module, std):
+    for p in module.parameters():
+        torch.nn.init.normal_(p, std=std)
+
+
 def test_sets_that_differ_in_more_than_their_draws_are_told_apart(distiller, split):
-    sets = [{}, {"random_state": 1}, {"n_epochs": 9}, {"n_epochs": 9, "schedule": "learned"}]
+    sets = [
+        {}, {"random_state": 1}, {"n_epochs": 9}, {"n_epochs": 9, "schedule": "learned"},
+        {"init": partial(normal, std=0.1)}, {"init": partial(normal, std=1)},
+    ]  # fmt: skip
     baselines = [small(RandomSamples, **changes) for changes in sets]
     table, _ = compared(distiller, split, baselines, models={}, n_full=0)
     rows = table[["data", "schedule", "n_scores"]].to_dict("split")["data"]
@@ -282,6 +317,8 @@ def test_sets_that_differ_in_more_than_their_draws_are_told_apart(distiller, spl
         ["RandomSamples", "fixed", 6],
         ["RandomSamples (2)", "fixed", 3],
         ["RandomSamples (2)", "learned", 3],
+        ["RandomSamples (3)", "fixed", 3],
+        ["RandomSamples (4)", "fixed", 3],
     ]
 
 
@@ -332,9 +369,48 @@ def test_numbers_are_checked_before_the_work(distiller, split):
         compared(distiller, split, [Unused()], full_epochs=0)
 
 
-def test_another_student_needs_another_name(distiller, split):
-    with pytest.raises(ValueError, match="students has the name 'MLP'"):
-        compared(distiller, split, [], students={"MLP": net(width=16)})
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"students": {"MLP": net()}}, "students has the name 'MLP', which is the distiller's own"),
+        ({"models": {"MLP": MODELS["1-NN"]}}, "models has the name 'MLP', which is the distiller"),
+        (
+            {"students": {"1-NN": net()}, "models": MODELS},
+            "models has the name '1-NN', which is of students",
+        ),
+    ],
+)
+def test_every_model_needs_a_name_of_its_own(given, message, distiller, split):
+    with pytest.raises(ValueError, match=message):
+        compared(distiller, split, [Unused()], **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"baselines": Unused()}, "baselines must be a list of .*, got Unused. Wrap"),
+        (
+            {"baselines": [MODELS["1-NN"]]},
+            r"baselines\[0\] must be a baseline .* Give .* in models",
+        ),
+        ({"models": [MODELS["1-NN"]]}, "models must be a dict, name -> model, got list"),
+        ({"students": [net()]}, "students must be a dict, name -> model, got list"),
+    ],
+)
+def test_what_holds_sets_and_models_is_checked_before_the_work(given, message, distiller, split):
+    with pytest.raises(TypeError, match=message):
+        compared(distiller, split, **({"baselines": [Unused()]} | given))
+
+
+@pytest.mark.parametrize("wrong", [{"schedules": "fixed"}, {"schedules": ["learnt"]}])
+def test_schedules_are_a_list_of_two_names(wrong, distiller):
+    with pytest.raises(ValueError, match="schedules must be a list of"):
+        all_baselines(distiller, **wrong)
+
+
+def test_there_is_no_negative_number_of_random_sets(distiller):
+    with pytest.raises(ValueError, match="n_random == -1"):
+        all_baselines(distiller, n_random=-1)
 
 
 def test_the_default_compares_with_everything(split, monkeypatch):
