@@ -41,11 +41,12 @@ each table writes that table alone:
 
     python examples/paper/run.py [--quick]
 
-Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a held-out net
-on one set; no test image chose anything. *Quick* settings take minutes on two CPU cores, where two
-scripts run at a time. Step sizes are learned, as in the paper; unlike the paper's, labels are too.
-Where a script says so, nets are trained by other optimisers and for other numbers of epochs, or
-step sizes are not learned.
+Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a net that was
+held out, on one set, or of a known net on what was distilled for it; a model of scikit-learn has
+one score on each set. No test image chose anything. *Quick* settings take minutes on two CPU cores,
+where two scripts run at a time. Step sizes are learned, as in the paper; unlike the paper's, labels
+are too. Where a script says so, nets are trained by other optimisers and for other numbers of
+epochs, or step sizes are not learned.
 """
 
 
