@@ -155,7 +155,10 @@ class BaseDistiller(
         description = self._description(network, seed)
         parameters = self._fixed_parameters(network, init, given)
         saved.check(parameters)
-        recipe = Recipe(targets, standardize, known_net(prior), self.student, init, description)
+        recipe = Recipe(
+            targets, standardize, known_net(prior), self.student, init, description,
+            network.optimizer,
+        )  # fmt: skip
         pupil = recipe.learner(network, device)
 
         real, held_out = (
@@ -410,7 +413,8 @@ class BaseDistiller(
         n_inits : int, default=20
             Students. Of a pool of known nets each is taken once at most, of one net that one.
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture; ``None`` takes the one that the data were distilled for.
+            Another architecture; ``None`` takes the one that the data were distilled for. A class
+            is trained by the optimiser that they were distilled for, a skorch net by its own.
         init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
             Another weight prior. ``None`` takes the distiller's own, and ``"random"`` for another
             architecture unless that is a callable. Of a pool these are nets that the data were

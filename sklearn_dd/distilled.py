@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from torch import nn
 
 from .data import Array, Standardize, resolve_device
 from .engine.inner_loop import Learner
+from .engine.optimizers import SGD, Adam, Momentum, Optimizer
 from .engine.priors import Pool, Prior, Weights, draw
 from .engine.seeds import Stream
 from .files import Format
@@ -60,6 +61,8 @@ class Recipe:
     description : dict
         How the data were made: parameters, seed, versions. A warm start looks there whether labels
         are learned alike; nothing else depends on it.
+    optimizer : Optimizer
+        What takes the steps of the schedule.
     """
 
     targets: Targets
@@ -68,6 +71,7 @@ class Recipe:
     student: Any = None
     init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
+    optimizer: Optimizer = field(default_factory=SGD)
 
     @property
     def classes(self) -> Array:
@@ -76,9 +80,12 @@ class Recipe:
         return self.targets.values
 
     def network(self, student: Any = None) -> Network:
-        """The network of ``student``, or the one that the data were distilled for."""
-        given = self.student if student is None else student
-        return choose_network(given, self.standardize.sample_shape, self.targets.n_outputs)
+        """The network of ``student``, or the one that the data were distilled for.
+
+        A skorch net brings an optimiser of its own.
+        """
+        given, shape = self.student if student is None else student, self.standardize.sample_shape
+        return choose_network(given, shape, self.targets.n_outputs, self.optimizer)
 
     def learner(self, network: Network, device: torch.device) -> Learner:
         """How ``network`` learns what y is."""
@@ -178,7 +185,8 @@ class DistilledData(_Triple):
         ----------
         student : None, nn.Module class or NeuralNetClassifier, default=None
             The network; ``None`` takes the one that the data were distilled for, or after loading
-            a file chooses by the shape of a sample, with a warning if that is another one.
+            a file chooses by the shape of a sample, with a warning if that is another one. A class
+            is trained by the optimiser that they were distilled for, a skorch net by its own.
         init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
             The weights to start from, such as the state dict of a net to adapt. ``None`` takes
             those that the data were distilled for: the one known net, or one of a pool; where they
@@ -379,6 +387,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
         "input_shape": standardize.input_shape,
         "sample_shape": standardize.sample_shape,
         "order": "by step, class within step; step t trains on mini-batch t mod n_steps",
+        "optimizer": {"name": type(recipe.optimizer).__name__, **vars(recipe.optimizer)},
         "description": recipe.description,
     }
     _FORMAT.write(path, tensors, header)
@@ -414,6 +423,12 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
         raise _FORMAT.damaged(path, error) from error
 
 
+def _read_optimizer(name: str, **arguments: Any) -> Optimizer:
+    kinds: dict[str, Callable[..., Optimizer]] = {k.__name__: k for k in (SGD, Momentum, Adam)}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return kinds[name](**given)
+
+
 def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> DistilledData:
     """What a file holds, checked; errors of several types tell that it is damaged."""
     targets = read_targets(header)
@@ -434,8 +449,10 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
         y = y if y.ndim == 2 else targets.values[y]
     elif y.shape[1:] != (() if isinstance(targets, Numbers) else targets.values.shape):
         raise ValueError("y does not hold the labels or numbers")
-    description = header["description"]
-    recipe = Recipe(targets, standardize, weights or None, description=description)
+    recipe = Recipe(
+        targets, standardize, weights or None, description=header["description"],
+        optimizer=_read_optimizer(**header["optimizer"]),
+    )  # fmt: skip
     data = DistilledData(X, y, lrs, recipe)
     data.as_tensors()  # whose reshaping fails where shift or scale do not fit
     return data

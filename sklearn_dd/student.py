@@ -56,7 +56,9 @@ class Network:
         return getattr(self.module, "__name__", type(self.module).__name__)
 
 
-def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) -> Network:
+def choose_network(
+    student: Any, sample_shape: tuple[int, ...], n_classes: int, optimizer: Optimizer | None = None
+) -> Network:
     """The network that ``student`` stands for, checked on two samples.
 
     Parameters
@@ -68,8 +70,10 @@ def choose_network(student: Any, sample_shape: tuple[int, ...], n_classes: int) 
         Shape of one sample, as the network sees it.
     n_classes : int
         Number of logits.
+    optimizer : Optimizer or None
+        What trains a student that is no skorch net; ``None`` is gradient descent.
     """
-    module, arguments, optimizer = student, {}, _OPTIMIZERS[torch.optim.SGD]()
+    module, arguments, optimizer = student, {}, optimizer or SGD()
     if student is None:
         module = _default_module(sample_shape)
     elif isinstance(student, NeuralNet):
@@ -292,7 +296,8 @@ def _weights(member: Any, network: Network, index: int) -> Weights:
     state = state_of(member)
     if state is None:
         raise TypeError(
-            f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}."
+            f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}. Of a "
+            "module give its state_dict()."
         )
     wanted = network.shapes()
     given = {k: tuple(v.shape) for k, v in state.items() if k in wanted}

@@ -13,6 +13,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+from skorch import NeuralNetClassifier
 
 from sklearn_dd import DistilledData, files, load_distilled, save_distilled, train_pool
 from sklearn_dd.modules import MLP, ConvNet
@@ -308,6 +309,32 @@ def test_train_takes_the_student_that_the_data_were_made_for(images):
     student = distiller.transform().train()
     assert isinstance(student.module_.net, MLP)
     assert_array_equal(student.predict_proba(X), distiller.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"optimizer": torch.optim.Adam, "optimizer__betas": (0.8, 0.99), "optimizer__eps": 1e-3},
+        {"optimizer__momentum": 0.5},
+        {},
+    ],
+    ids=["Adam", "momentum", "descent"],
+)
+def test_a_class_is_trained_by_the_optimizer_that_the_data_were_distilled_for(
+    optimizer, table, path
+):
+    X, y = table
+    student = NeuralNetClassifier(MLP, **optimizer)
+    distiller = tiny(student=student, init="fixed", distill_lr=0.02).fit(X, y)
+    save_distilled(path, distiller)
+    wanted = distiller.predict_proba(X)
+    for data in (distiller.transform(), load_distilled(path)):
+        for given in (None, MLP, student):
+            assert_array_equal(data.train(given).predict_proba(X), wanted)
+    own = distiller.evaluate(X, y).step_scores
+    assert_array_equal(distiller.evaluate(X, y, student=MLP).step_scores, own)
+    other = NeuralNetClassifier(MLP, optimizer__momentum=0.9)  # brings its own
+    assert not np.array_equal(distiller.transform().train(other).predict_proba(X), wanted)
 
 
 def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
