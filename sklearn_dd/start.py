@@ -144,16 +144,19 @@ def continued_set(
     if wanted != found:
         raise ValueError(
             "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes, "
-            f"labels) must stay {found}, but this fit has {wanted}. Set warm_start=False to start "
-            "anew."
+            f"labels, n_per_class) must stay {found}, but this fit has {wanted}. Set "
+            "warm_start=False to start anew."
         )
     data = DistilledData(previous.X, previous.y, previous.lrs, recipe)
     return DistilledSet(*data.as_tensors(), link=link)
 
 
-def _kind(recipe: Recipe) -> tuple[list[Any], Any]:
-    """Classes, and how their labels are learned."""
-    return recipe.targets.names, recipe.description.get("parameters", {}).get("labels")
+def _kind(recipe: Recipe) -> tuple[list[Any], Any, Any]:
+    """Classes, how their labels are learned, and how many samples each has."""
+    names, parameters = recipe.targets.names, recipe.description.get("parameters", {})
+    n = parameters.get("n_per_class")
+    counts = n if isinstance(n, dict) else dict.fromkeys(map(str, names), n)
+    return names, parameters.get("labels"), counts
 
 
 def _distinct(z: Array) -> Array:

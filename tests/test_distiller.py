@@ -621,6 +621,16 @@ def test_warm_start_goes_on_with_images(images):
     assert_allclose(again.X, first.X, atol=1e-3)
 
 
+@pytest.mark.parametrize("labels", ["hard", "soft"])
+def test_warm_start_refuses_other_numbers_of_the_classes(labels, table):
+    X, y = table
+    distiller = tiny(warm_start=True, labels=labels, n_per_class={0: 1, 1: 2, 2: 1}).fit(X, y)
+    with pytest.raises(ValueError, match=r"warm_start=True continues.*n_per_class"):
+        distiller.set_params(n_per_class={0: 2, 1: 1, 2: 1}).fit(X, y)
+    distiller = tiny(warm_start=True, labels=labels, n_per_class=2).fit(X, y)
+    distiller.set_params(n_per_class={0: 2, 1: 2, 2: 2}).fit(X, y)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"n_per_class": 4}, {"n_steps": 1}, {"n_epochs": 4}, {"labels": "soft"}, {"labels": "free"}],
