@@ -64,7 +64,8 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
 def fingerprint(X: Array, y: Array) -> str:
     """A hash that tells data sets apart, of all labels and of up to a thousand samples."""
     some = X[:: -(-len(X) // 1000)]
-    return joblib.hash((np.array(some, dtype=np.float32), np.array(y)))
+    # Of values, in whatever order memory holds them.
+    return joblib.hash((np.array(some, dtype=np.float32, order="C"), np.array(y, order="C")))
 
 
 class Standardize(nn.Module):

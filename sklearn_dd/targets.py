@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -132,7 +133,14 @@ class Numbers:
         """Take mean and deviation of ``y``; a constant keeps its scale."""
         if y.min() == y.max():  # the deviation may be a rounding error
             return cls(float(y[0]), 1.0)
-        return cls(float(y.mean()), float(y.std()))
+        with np.errstate(over="ignore"):  # which is refused below
+            shift, scale = float(y.mean()), float(y.std())
+        if not 0 < scale < math.inf:
+            raise ValueError(
+                f"y must have a deviation that float64 can hold, but it is {scale}, for numbers "
+                f"from {y.min()} to {y.max()}. Rescale y."
+            )
+        return cls(shift, scale)
 
     def encode(self, y: Array) -> Tensor:
         """Numbers (n,) as they stand in a student's output, (n, 1)."""

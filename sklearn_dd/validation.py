@@ -78,7 +78,14 @@ def training_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, t
 
 def is_multilabel(y: Any) -> bool:
     """Whether y has a column for each of several labels."""
-    y = np.asarray(_dense(y))
+    try:
+        y = np.asarray(_dense(y))
+    except ValueError as error:
+        raise ValueError(
+            "y must hold one class for each sample, or 1 and 0 for each of several labels, but its "
+            "entries differ in length. Encode sets of labels by "
+            "sklearn.preprocessing.MultiLabelBinarizer."
+        ) from error
     return y.ndim == 2 and y.shape[1] > 1
 
 
@@ -121,7 +128,13 @@ def _dense(y: Any) -> Any:
 def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
     """Flat samples, their numbers and the shape in which a sample was given."""
     flat, input_shape = _flatten(X)
-    X, y = validate_data(estimator, flat, y=_as_numbers(y), ensure_min_samples=2, y_numeric=True)
+    y = _as_numbers(y)
+    if y is not None and y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"y must hold one number for each sample, but has shape {y.shape}: fit a regressor for "
+            "each column."
+        )
+    X, y = validate_data(estimator, flat, y=y, ensure_min_samples=2, y_numeric=True)
     return _fits_float32(X), y, input_shape or X.shape[1:]
 
 

@@ -264,6 +264,8 @@ def test_labels_that_are_not_0_and_1_or_never_there(scenes, distiller):
         tiny().fit(X, 2 * y - 1)
     with pytest.raises(ValueError, match=r"y must hold 0 or 1 .*holds \[0, 1, 2\]"):
         tiny().fit(X, y * np.r_[2, np.ones(len(y) - 1, int)][:, None])
+    with pytest.raises(ValueError, match=r"y must hold .* differ in length.*MultiLabelBinarizer"):
+        tiny().fit(X, [tuple(np.flatnonzero(labels)) for labels in y])
     with pytest.raises(ValueError, match="y contains NaN"):
         tiny().fit(X, np.where(np.arange(len(y))[:, None] == 0, np.nan, y))
     with pytest.raises(ValueError, match=r"no sample has those of columns \[1\]"):

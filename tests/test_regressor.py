@@ -240,8 +240,11 @@ def test_bad_parameters(diabetes, changes, rule):
 
 def test_bad_targets(diabetes):
     X, X_test, y, y_test = diabetes
-    with pytest.raises(ValueError, match="y should be a 1d array"):
+    with pytest.raises(ValueError, match=r"one number .* shape \(\d+, 2\): fit .* each column"):
         tiny().fit(X, np.stack([y, y], axis=1))
+    for scale in (1e300, 1e-300):
+        with pytest.raises(ValueError, match=r"y must have a deviation that .*Rescale y"):
+            tiny().fit(X, y * scale)
     with pytest.raises(ValueError, match=r"y must hold numbers.*class labels"):
         tiny().fit(X, np.where(y > 100, "high", "low"))
     fitted = tiny().fit(X, y)

@@ -87,6 +87,13 @@ def test_a_checkpoint_of_other_data_is_refused(other, table, tmp_path):
         tiny().fit(*other(*table), resume_from=tmp_path / "c")
 
 
+def test_the_order_in_memory_makes_no_other_data(table, tmp_path):
+    X, y = table
+    tiny(checkpoint=tmp_path / "c", checkpoint_every=1).fit(X, y)
+    for same in (np.asfortranarray(X), X.repeat(2, axis=1)[:, ::2]):
+        tiny().fit(same, y, resume_from=tmp_path / "c")
+
+
 def weights(seed):
     torch.manual_seed(seed)
     return MLP((13,), 3, width=8).state_dict()
