@@ -449,9 +449,10 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
         y = y if y.ndim == 2 else targets.values[y]
     elif y.shape[1:] != (() if isinstance(targets, Numbers) else targets.values.shape):
         raise ValueError("y does not hold the labels or numbers")
+    optimizer = header.get("optimizer", {"name": SGD.__name__})  # the first files don't say
     recipe = Recipe(
         targets, standardize, weights or None, description=header["description"],
-        optimizer=_read_optimizer(**header["optimizer"]),
+        optimizer=_read_optimizer(**optimizer),
     )  # fmt: skip
     data = DistilledData(X, y, lrs, recipe)
     data.as_tensors()  # whose reshaping fails where shift or scale do not fit

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from skorch import NeuralNetClassifier
 
 from sklearn_dd import DistilledData, files, load_distilled, save_distilled, train_pool
+from sklearn_dd.engine.optimizers import SGD
 from sklearn_dd.modules import MLP, ConvNet
 
 from .conftest import named, net, tiny, tiny_for_images
@@ -241,15 +242,29 @@ def test_a_file_whose_tensors_do_not_fit_each_other(whole, path, name, spoil):
         lambda metadata: metadata.update(
             recipe=json.dumps(json.loads(metadata["recipe"]) | {"classes_dtype": "nonsense"})
         ),
+        lambda metadata: metadata.update(
+            recipe=json.dumps(json.loads(metadata["recipe"]) | {"optimizer": {"name": "LBFGS"}})
+        ),
     ],
-    ids=["no recipe", "no version", "version", "half a recipe", "list", "empty recipe", "dtype"],
-)
+    ids=[
+        "no recipe", "no version", "version", "half a recipe", "list", "empty recipe", "dtype",
+        "optimizer",
+    ],
+)  # fmt: skip
 def test_a_file_of_damaged_metadata(whole, path, spoil):
     tensors, metadata = load_file(path), metadata_of(path)
     spoil(metadata)
     save_file(tensors, path, metadata)
     with pytest.raises(ValueError, match="not a whole file of distilled data"):
         load_distilled(path)
+
+
+def test_a_file_that_names_no_optimizer_is_of_gradient_descent(whole, path):
+    metadata = metadata_of(path)
+    recipe = json.loads(metadata["recipe"])
+    assert recipe.pop("optimizer") == {"name": "SGD"}
+    save_file(load_file(path), path, metadata | {"recipe": json.dumps(recipe)})
+    assert load_distilled(path).recipe.network(MLP).optimizer == SGD()
 
 
 def test_a_file_of_a_later_version(whole, path):
