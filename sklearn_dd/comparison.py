@@ -176,14 +176,15 @@ def compare(
     if baselines is None:
         baselines = all_baselines(distiller, random_state=seed)
     own = distiller.recipe_.network().name
+    students = {} if students is None else students
     models = _models(seed) if models is None else models
     _check_sets(baselines)
-    _check_names(own, {} if students is None else students, models)
+    _check_names(own, students, models)
     bench = _Bench(
         distiller,
         (X_train, y_train),
         (X_test, y_test),
-        students={own: None, **(students or {})},
+        students={own: None, **students},
         models=models,
         init=init,
         evaluation={"n_inits": n_inits, "each_step": False, "random_state": seed},
@@ -283,20 +284,18 @@ def _check_sets(baselines: Any) -> None:
 
 def _check_names(own: str, students: Any, models: Any) -> None:
     """A name is that of one model alone: rows are told apart by it."""
+    taken = {own: "the distiller's own"}
     for name, given in {"students": students, "models": models}.items():
         if not isinstance(given, Mapping):
             raise TypeError(
                 f"{name} must be a dict, name -> model, got {type(given).__name__}. Name each "
                 "model."
             )
-    for name, given, taken in (
-        ("students", students, {own: "the distiller's own"}),
-        ("models", models, {own: "the distiller's own", **dict.fromkeys(students, "of students")}),
-    ):
         for twice in given.keys() & taken.keys():
             raise ValueError(
                 f"{name} has the name {twice!r}, which is {taken[twice]}. Choose another."
             )
+        taken |= dict.fromkeys(given, f"of {name}")
 
 
 def _models(seed: int) -> dict[str, Any]:

@@ -273,7 +273,7 @@ def test_an_augmentation_has_its_name_as_in_a_distiller(images, table):
     student = net(ConvNet, width=4, depth=1)
     found = small(*images, 1, student=student, augment="shift")
     assert_same(found, small(*images, 1, student=student, augment=shift))
-    for samples, name in ((images, "shit"), (table, "shift")):
+    for samples, name in ((images, "shear"), (table, "shift")):
         with pytest.raises(ValueError, match=f"augment must be None, a callable or.*{name!r}"):
             small(*samples, 1, student=None, augment=name)
 
