@@ -39,6 +39,7 @@ from .validation import with_gradients
 _FORMAT = Format("sklearn_dd.distilled", 1, "distilled data", "save_distilled")
 Student = ReplayClassifier | ReplayMultilabel | ReplayRegressor
 STUDENT = ("student", "student_arguments", "student_optimizer")  # in a description
+_DESCENT = SGD()
 _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
@@ -71,7 +72,7 @@ class Recipe:
     student: Any = None
     init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
-    optimizer: Optimizer = field(default_factory=SGD)
+    optimizer: Optimizer = _DESCENT
 
     @property
     def classes(self) -> Array:
