@@ -2,40 +2,89 @@
 
 from importlib.metadata import version
 
-from .attack import AttackReport, AttackScores, TargetedAttack, attack_report
-from .baselines import ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
-from .comparison import Comparison, all_baselines, compare
-from .display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
-from .distilled import DistilledData, load_distilled, save_distilled
-from .distiller import DatasetDistiller
-from .evaluation import Evaluation
-from .files import load_pool
-from .pools import train_pool
-from .regressor import DatasetDistillerRegressor
+from ._attack import AttackReport, AttackScores, TargetedAttack, attack_report
+from ._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+from ._comparison import Comparison, all_baselines, compare
+from ._display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
+from ._distilled import DistilledData, load_distilled, save_distilled
+from ._distillers import DatasetDistiller, DatasetDistillerRegressor
+from ._evaluation import Evaluation
+from ._pools import train_pool
+from ._student import load_pool
+from .augmentation import (
+    COLOR,
+    DSA,
+    Chain,
+    OneOf,
+    brightness,
+    contrast,
+    cutout,
+    flip,
+    rotate,
+    saturation,
+    scale,
+    shift,
+)
+from .initializers import pytorch_default, xavier_normal
+from .methods import (
+    Clipped,
+    CudaGraph,
+    DistributionMatching,
+    GradientMatching,
+    Ridge,
+    Unrolled,
+)
+from .students import MLP, AlexCifarNet, AlexNet, ConvNet, LeNet
 
 __version__ = version("sklearn_dd")
 __all__ = [
+    "COLOR",
+    "DSA",
+    "MLP",
+    "AlexCifarNet",
+    "AlexNet",
     "AttackReport",
     "AttackScores",
+    "Baseline",
+    "Chain",
     "ClassMeans",
+    "Clipped",
     "Comparison",
+    "ConvNet",
     "ConvergenceDisplay",
+    "CudaGraph",
     "DatasetDistiller",
     "DatasetDistillerRegressor",
     "DistilledData",
     "DistilledImagesDisplay",
+    "DistributionMatching",
     "Evaluation",
+    "GradientMatching",
     "Herding",
     "KCenters",
     "KMeansCenters",
+    "LeNet",
     "LearningRatesDisplay",
+    "OneOf",
     "RandomSamples",
+    "Ridge",
     "TargetedAttack",
+    "Unrolled",
     "all_baselines",
     "attack_report",
+    "brightness",
     "compare",
+    "contrast",
+    "cutout",
+    "flip",
     "load_distilled",
     "load_pool",
+    "pytorch_default",
+    "rotate",
+    "saturation",
     "save_distilled",
+    "scale",
+    "shift",
     "train_pool",
+    "xavier_normal",
 ]

@@ -1,0 +1,382 @@
+"""What a distilled set has to beat: small sets that are chosen, not learned.
+
+A baseline is a distiller whose samples do not move. It chooses them and a step size on training
+data. Everything else is the distiller's own: schedules, students, scores and files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ._data import Array, RealData, RealSet, classification_data
+from ._distilled import DistilledData
+from ._distillers import (
+    BaseDistiller,
+    DistillerParameters,
+    FittedClassifier,
+    Phase,
+    Problem,
+    class_labels,
+    starting_set,
+)
+from ._engine import (
+    DistilledSet,
+    Hypergradient,
+    Method,
+    OuterProblem,
+    Stream,
+    distinct,
+    draw,
+    inner_steps,
+)
+from ._evaluation import Training
+from ._scores import accuracies
+from ._selection import (
+    Chooser,
+    choose_by_class,
+    cluster_centers,
+    herding,
+    k_centers,
+    mean_of_all,
+    random_samples,
+)  # fmt: skip
+from .methods import Unrolled
+
+_MAX_ROWS = 2000  # training samples that step sizes and sets are compared on
+_N_INITS = 8  # students that they are compared with
+_BATCH = 512  # samples that are scored at a time
+_MAX_VALUES = 1 << 25  # values of one class that are chosen from
+_SHARED = (
+    "n_steps", "n_epochs", "student", "init", "max_iter", "batch_size", "n_inits", "sample_shape",
+    "standardize", "device", "random_state", "verbose",
+)  # fmt: skip
+
+
+class StepSizesOnly(Method):
+    """The exact hypergradient of the step sizes; samples and labels do not move."""
+
+    def __call__(self, problem: OuterProblem) -> Hypergradient:
+        """Return the outer loss, and a gradient that is 0 except for the step sizes."""
+        exact = Unrolled()(problem)
+        return problem.zeros()._replace(loss=exact.loss, lrs=exact.lrs)
+
+
+@dataclass(eq=False, repr=False, match_args=False)
+class Baseline(FittedClassifier, BaseDistiller):
+    """Base of the baselines, which differ in how they choose the samples of a class.
+
+    A subclass sets ``choose``: a function of standardised samples (n, n_values) of one class, in
+    random order, of the number wanted, which is at most n, and of a NumPy generator, that returns
+    as many samples, or fewer, which are then repeated.
+
+    Parameters
+    ----------
+    n_per_class : int or dict, default=1
+        Samples of each class; a dict gives each class its own number. If a class has fewer real
+        samples, they are repeated.
+    n_steps : int, default=1
+        Mini-batches that the samples are divided into. It must divide ``n_per_class``.
+    n_epochs : int, default=10
+        Times that a student goes through the mini-batches.
+    schedule : {"fixed", "learned"}, default="fixed"
+        ``"fixed"``: the best of ``step_sizes`` for all steps. ``"learned"``: a step size for each
+        step, which starts there and is learned as a distiller learns it.
+    step_sizes : sequence of float, default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+        Step sizes to choose from, by the mean accuracy on up to 2,000 training samples. The
+        students are 8 that no evaluation draws, 8 nets of a pool, or the one known net.
+    n_sets : int, default=1
+        Sets to choose from in the same way, if the choice of samples is random.
+    student : None, nn.Module class or NeuralNetClassifier, default=None
+        What learns from the samples, as in ``DatasetDistiller``.
+    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
+        The weights that students start from, as in ``DatasetDistiller``. With ``"fixed"``, a
+        baseline and a distiller with the same int ``random_state`` know the same net.
+    max_iter : int, default=200
+        Outer iterations of a learned schedule.
+    batch_size : int, default=256
+        Real samples of each of them.
+    n_inits : int, default=4
+        Students of each of them.
+    sample_shape : tuple of int or None, default=None
+        Shape of one sample, such as (channels, height, width), where X comes flat.
+    standardize : bool, default=True
+        Choose and train in units of mean 0 and standard deviation 1.
+    device : str or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws.
+    verbose : int, default=0
+        0 is silent, 1 shows the progress of a learned schedule, 2 adds its validations.
+
+    See Also
+    --------
+    DatasetDistiller : Learns samples; a baseline has its methods and fitted attributes.
+
+    Notes
+    -----
+    At most 2²⁵ values of a class are considered, drawn at random, unless more are wanted: 222
+    images of 224 × 224 × 3.
+
+    Examples
+    --------
+    The sample of each class that lies farthest from the mean:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import Baseline
+    >>> class Outliers(Baseline):
+    ...     @staticmethod
+    ...     def choose(z, wanted, rng):
+    ...         distances = np.square(z - z.mean(axis=0)).sum(axis=1)
+    ...         return z[np.argsort(distances)[-wanted:]]
+    >>> X, y = load_wine(return_X_y=True)
+    >>> Outliers(n_per_class=2, random_state=0).fit_transform(X, y).X.shape
+    (6, 13)
+    """
+
+    n_per_class: Any = 1
+    _: KW_ONLY
+    n_steps: int = 1
+    n_epochs: int = 10
+    schedule: str = "fixed"
+    step_sizes: Sequence[float] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    n_sets: int = 1
+    student: Any = None
+    init: Any = "random"
+    max_iter: int = 200
+    batch_size: int = 256
+    n_inits: int = 4
+    sample_shape: tuple[int, ...] | None = None
+    standardize: bool = True
+    device: str | torch.device = "auto"
+    random_state: Any = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **{name: DistillerParameters._parameter_constraints[name] for name in _SHARED},
+        "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "schedule": [StrOptions({"fixed", "learned"})],
+        "step_sizes": ["array-like"],
+        "n_sets": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    # What a fit reads of a distiller, and a baseline leaves at the defaults.
+    objective: ClassVar[str] = "classification"
+    labels: ClassVar[str] = "hard"
+    outer_lr: ClassVar[float] = DistillerParameters.outer_lr
+    step_size_rate: ClassVar[float] = DistillerParameters.step_size_rate
+    max_time: ClassVar[None] = None
+    n_iter_no_change: ClassVar[None] = None
+    warm_start: ClassVar[bool] = False
+    checkpoint: ClassVar[None] = None
+    checkpoint_every: ClassVar[int] = 1
+
+    choose: ClassVar[Chooser]
+
+    @property
+    def validation_fraction(self) -> float:
+        """Step sizes that are learned are validated; a chosen one uses all samples."""
+        return DistillerParameters.validation_fraction if self.schedule == "learned" else 0.0
+
+    def _read(self, X: Any, y: Any) -> RealSet:
+        self._checked_step_sizes()
+        return classification_data(self, X, y, self.n_per_class, self.n_steps, multilabel=False)
+
+    def _start(self, problem: Problem) -> DistilledSet:
+        """The best of the chosen sets, with the best step size."""
+        seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
+        rng = np.random.default_rng(seed)
+        sets = [self._choose(problem, rng) for _ in range(self.n_sets)]
+        score = _scorer(problem, (self.n_epochs, self.n_steps), seed, rng)
+        step_size = _best(self._checked_step_sizes(), lambda size: score(sets[0], size))
+        samples = _best(sets, lambda chosen: score(chosen, step_size))
+        return starting_set(
+            problem.real, problem.training.rows, problem.recipe.units, rng,
+            data_init=samples, schedule=(self.n_epochs, self.n_steps), lr=step_size, labels="hard",
+        ).to(problem.device)  # fmt: skip
+
+    def _phases(self, problem: Problem) -> list[Phase]:
+        if self.schedule == "fixed":
+            return []
+        return [Phase(StepSizesOnly(), problem.real.targets.objective, 0.0, 1.0)]
+
+    def _choose(self, problem: Problem, rng: np.random.Generator) -> Array:
+        """Samples (n, *input_shape) in the units of X, ordered by step, class within step."""
+        real, units = problem.real, problem.recipe.units
+
+        def choose(z: Array, wanted: int, rng: np.random.Generator) -> Array:
+            chosen = type(self).choose(z, min(wanted, len(z)), rng)
+            return np.resize(chosen, (wanted, z.shape[1])).astype(np.float32)
+
+        z = choose_by_class(
+            real.X, [np.flatnonzero(real.y == c) for c in range(len(real.counts))], real.counts,
+            self.n_steps, units, rng, limit=_MAX_VALUES // real.X.shape[1], choose=choose,
+        )  # fmt: skip
+        return units.inverse(z.reshape(-1, *units.sample_shape)).numpy()
+
+    def _checked_step_sizes(self) -> list[float]:
+        sizes = np.asarray(self.step_sizes)
+        numbers = sizes.dtype.kind in "iuf" and sizes.ndim == 1 and sizes.size
+        if not numbers or not (np.isfinite(sizes) & (sizes > 0)).all():
+            raise ValueError(
+                f"step_sizes must be a sequence of positive numbers, got {self.step_sizes!r}. "
+                "Give one to use it, or several to choose from."
+            )
+        return sizes.tolist()
+
+
+def _scorer(
+    problem: Problem, schedule: tuple[int, int], seed: int, rng: np.random.Generator
+) -> Callable[[Array, float], float]:
+    """(samples, step size) -> mean accuracy on training data of students no evaluation draws."""
+    real, recipe, device = problem.real, problem.recipe, problem.device
+    rows = _share_of_each_class(real.y, _MAX_ROWS, rng)
+    seen = RealData(real.X, real.y, rows, recipe.units, _BATCH, device)
+    prior = recipe.prior(problem.spec, seed)
+    params = draw(prior, distinct(prior, _N_INITS), seed, Stream.HELD_OUT, device=device)
+    y = real.targets.decode(class_labels(real.counts, schedule[1]).flatten(0, 1), learned=False)
+
+    def score(samples: Array, step_size: float) -> float:
+        data = DistilledData(samples, y, np.full(schedule, step_size), recipe)
+        steps = inner_steps(*(tensor.to(device) for tensor in data.as_tensors()))
+        return float(Training(problem.student, params, steps).scores(seen, accuracies).mean())
+
+    return score
+
+
+def _best(choices: list[Any], score: Callable[[Any], float]) -> Any:
+    """The choice with the highest score; a single choice needs none."""
+    return max(choices, key=score) if len(choices) > 1 else choices[0]
+
+
+def _share_of_each_class(y: Array, n_rows: int, rng: np.random.Generator) -> Array:
+    """About ``n_rows`` rows, the same share of every class, at least one of each; sorted."""
+    share = min(1.0, n_rows / len(y))
+    by_class = (rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y))
+    return np.sort(np.concatenate([rows[: int(np.ceil(share * len(rows)))] for rows in by_class]))
+
+
+class RandomSamples(Baseline):
+    """Random real samples of each class; with ``n_sets=20`` the best of 20 such sets.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959: random and
+    optimised real images.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import RandomSamples
+    >>> X, y = load_wine(return_X_y=True)
+    >>> baseline = RandomSamples(n_per_class=2, random_state=0).fit(X, y)
+    >>> X_real, y_real, lrs = baseline.transform()
+    >>> X_real.shape, y_real
+    ((6, 13), array([0, 0, 1, 1, 2, 2]))
+    >>> baseline.evaluate(X, y, n_inits=5).mean > 0.7
+    True
+    """
+
+    choose = staticmethod(random_samples)
+
+
+class ClassMeans(Baseline):
+    """The mean of each class, repeated if more than one sample is wanted.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959: average real
+    images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import ClassMeans
+    >>> X, y = load_wine(return_X_y=True)
+    >>> means = ClassMeans(random_state=0).fit_transform(X, y).X
+    >>> np.allclose(means[0], X[y == 0].mean(axis=0), rtol=1e-4)
+    True
+    """
+
+    choose = staticmethod(mean_of_all)
+
+
+class KMeansCenters(Baseline):
+    """The centres of the k-means clusters of each class.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959. Arthur and
+    Vassilvitskii (2007), k-means++: the advantages of careful seeding.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import KMeansCenters
+    >>> X, y = load_wine(return_X_y=True)
+    >>> KMeansCenters(n_per_class=3, random_state=0).fit_transform(X, y).X.shape
+    (9, 13)
+    """
+
+    choose = staticmethod(cluster_centers)
+
+
+class KCenters(Baseline):
+    """Real samples of each class, each the farthest from those before it.
+
+    The first is the one closest to the mean.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Gonzalez (1985), Clustering to minimize the maximum intercluster distance. Sener and Savarese
+    (2018), Active learning for convolutional neural networks: a core-set approach,
+    arXiv:1708.00489, who measure distances in a network's features; here, between samples.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import KCenters
+    >>> X, y = load_wine(return_X_y=True)
+    >>> KCenters(n_per_class=3, random_state=0).fit_transform(X, y).X.shape
+    (9, 13)
+    """
+
+    choose = staticmethod(k_centers)
+
+
+class Herding(Baseline):
+    """Real samples of each class, each the one that brings their mean closest to the class's.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Welling (2009), Herding dynamical weights to learn. Rebuffi, Kolesnikov, Sperl and Lampert
+    (2017), iCaRL, arXiv:1611.07725, who take the means of a network's features; here, of samples.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import Herding
+    >>> X, y = load_wine(return_X_y=True)
+    >>> Herding(n_per_class=3, random_state=0).fit_transform(X, y).X.shape
+    (9, 13)
+    """
+
+    choose = staticmethod(herding)

@@ -1,0 +1,10 @@
+"""A distilled set beside other sets."""
+
+from .compare import all_baselines, compare
+from .table import Comparison
+
+__all__ = [
+    "Comparison",
+    "all_baselines",
+    "compare",
+]

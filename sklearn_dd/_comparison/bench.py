@@ -1,0 +1,151 @@
+"""Every set of a comparison meets every model."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from .._baselines import Baseline, RandomSamples
+from .._data import Array, class_indices, new_samples
+from .._distilled import describe
+from .._pools import train_pool
+from .._scores import accuracies
+from .table import Cell, Kind
+
+
+@dataclass(frozen=True)
+class SmallSet:
+    """A small set, by the fitted estimator that has it."""
+
+    kind: Kind
+    label: str
+    schedule: str
+    fitted: Any
+
+
+@dataclass
+class Bench:
+    """What all sets share, and which sets there were.
+
+    Parameters
+    ----------
+    distiller : DatasetDistiller
+        The fitted distiller.
+    train, test : tuple
+        X and y to train on and to score on.
+    students : dict
+        Name -> student; None is the distiller's own.
+    models : dict
+        Name -> unfitted classifier of scikit-learn.
+    init : object
+        The weight prior of the distiller's own student.
+    evaluation : dict
+        Arguments of ``evaluate``.
+    """
+
+    distiller: Any
+    train: tuple[Any, Any]
+    test: tuple[Any, Any]
+    students: Mapping[str, Any]
+    models: Mapping[str, Any]
+    init: Any
+    evaluation: Mapping[str, Any]
+    seen: dict[str, list[Array]] = field(default_factory=lambda: defaultdict(list))
+    described: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+
+    def sets(self, baselines: Iterable[Any]) -> Iterator[SmallSet]:
+        """Each small set."""
+        yield SmallSet(Kind.DISTILLED, "distilled", "learned", self.distiller)
+        if self.distiller.y_syn_.ndim == 2:
+            hard = copy.copy(self.distiller)
+            hard.y_syn_ = hard.classes_[hard.y_syn_.argmax(axis=1)]
+            yield SmallSet(Kind.HARD_LABELS, "distilled, hard labels", "learned", hard)
+        for baseline in baselines:
+            fitted = baseline
+            if not hasattr(baseline, "recipe_"):
+                fitted = clone(baseline).fit(*self.train)
+            is_random = isinstance(baseline, RandomSamples) and baseline.n_sets == 1
+            kind = Kind.RANDOM if is_random else Kind.OTHER
+            schedule = getattr(baseline, "schedule", "learned")
+            yield SmallSet(kind, self._label(baseline), schedule, fitted)
+
+    def _label(self, baseline: Any) -> str:
+        """The class, with a number if others of the class have other parameters."""
+        n_sets = getattr(baseline, "n_sets", 1)
+        name = type(baseline).__name__ + (f", best of {n_sets}" if n_sets > 1 else "")
+        # Other draws and other schedules do not make another baseline.
+        ignored = ("random_state", "schedule", "verbose")
+        params = {k: v for k, v in baseline.get_params(deep=False).items() if k not in ignored}
+        known, description = self.described[name], describe(params)
+        if description not in known:
+            known.append(description)
+        number = known.index(description) + 1
+        return name if number == 1 else f"{name} ({number})"
+
+    def scores(self, small: SmallSet) -> Iterator[tuple[Cell, Array]]:
+        """The scores of every model after training on one small set."""
+        fitted = small.fitted
+        X, y, _ = fitted.transform()
+        X_test, y_test = self.test
+        for model, student in self.students.items():
+            host, options = fitted, {"student": student, "init": self.init}
+            if student is not None:
+                # Another student gets no known nets, even if they would fit.
+                options["init"] = fitted.init if callable(fitted.init) else "random"
+            if student is not None and isinstance(fitted, Baseline):
+                # Refitted for each student, so that no other student's step size handicaps it.
+                host, options = clone(fitted).set_params(**options).fit(*self.train), {}
+            result = host.evaluate(X_test, y_test, **options, **self.evaluation)
+            yield Cell(small.kind, small.label, small.schedule, model, len(y)), result.scores
+        # Models need hard labels. They have no schedule, so they meet the same samples once.
+        same = (np.array_equal(X, other) for other in self.seen[small.label])
+        if y.ndim == 1 and not any(same):
+            self.seen[small.label].append(X)
+            yield from self._scores_of_models(small.kind, small.label, X, y)
+
+    def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[tuple[Cell, Array]]:
+        """The scores of every model after training on all data."""
+        of = self.distiller
+        for model, student in self.students.items():
+            nets = train_pool(
+                *self.train, n_nets, student=of.student if student is None else student,
+                init=of.init if callable(of.init) else "random", n_epochs=n_epochs,
+                sample_shape=of.sample_shape, standardize=of.standardize, device=of.device,
+                random_state=self.evaluation["random_state"],
+            )  # fmt: skip
+            cell = Cell(Kind.ALL_DATA, "all data", "fixed", model, len(self.train[1]))
+            yield cell, self._scores_of_nets(nets, student)
+        X, y = self.train
+        yield from self._scores_of_models(Kind.ALL_DATA, "all data", new_samples(of, X), y)
+
+    def _scores_of_nets(self, nets: list[Any], student: Any) -> Array:
+        """Accuracy of trained nets."""
+        recipe, data = self.distiller.recipe_, self.distiller.transform()
+        X = new_samples(self.distiller, self.test[0])
+        y = class_indices(self.test[1], recipe.classes, len(X))
+        real = data.real_data(X, y, self.distiller.device)
+        trained = recipe.student_fn(recipe.spec(student), real.device)
+        on_device = ({name: p.to(real.device) for name, p in net.items()} for net in nets)
+        return np.array([float(accuracies(trained, net, real)) for net in on_device])
+
+    def _scores_of_models(
+        self, kind: Kind, label: str, X: Any, y: Any
+    ) -> Iterator[tuple[Cell, Array]]:
+        if self.models:
+            y_test = np.asarray(self.test[1])
+            X, X_test = self._flat(X), self._flat(new_samples(self.distiller, self.test[0]))
+        for model, classifier in self.models.items():
+            score = clone(classifier).fit(X, np.asarray(y)).score(X_test, y_test)
+            yield Cell(kind, label, "", model, len(y)), np.array([score])
+
+    def _flat(self, X: Any) -> Array:
+        """Standardised samples, flat."""
+        X = np.asarray(X).reshape(len(X), -1)
+        chunks = self.distiller.recipe_.units.chunks(X)
+        return np.concatenate([z.flatten(1).numpy() for z in chunks])

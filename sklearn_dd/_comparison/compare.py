@@ -1,0 +1,255 @@
+"""Compare a distilled set with other small sets and with all data."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import check_random_state, check_scalar
+from tqdm.auto import tqdm
+
+from .._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+from .._data import Array
+from .._distilled import check_multiclass
+from .._distillers import FittedClassifier
+from .bench import Bench
+from .table import Cell, Comparison, summarise
+
+_FULL_BATCHES = 1000  # at least, for nets that are trained on all data
+
+
+def compare(
+    distiller: Any,
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    *,
+    baselines: Sequence[Any] | None = None,
+    students: Mapping[str, Any] | None = None,
+    models: Mapping[str, Any] | None = None,
+    n_inits: int = 20,
+    init: Any = None,
+    n_full: int = 3,
+    full_epochs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> Comparison:
+    """Compare a distilled set with other sets of its size and with all data.
+
+    Every set meets every model. Nothing is chosen on test data.
+
+    Parameters
+    ----------
+    distiller : DatasetDistiller
+        A fitted distiller.
+    X_train : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        What it was fitted on.
+    y_train : array-like of shape (n_samples,)
+        Class labels.
+    X_test : array-like of shape (n_samples, n_features) or (n_samples, ...)
+        Samples that no fit has seen.
+    y_test : array-like of shape (n_samples,)
+        Their classes.
+    baselines : sequence of estimators or None, default=None
+        What to compare with: baselines or other distillers. Those that are not fitted are fitted on
+        the training data. ``None`` takes ``all_baselines(distiller)``. With
+        ``all_baselines(distiller, ["fixed"])`` the comparison takes a fraction of the time.
+    students : dict or None, default=None
+        Name -> another student, to be trained on every set beside the distiller's own. Baselines
+        choose their step sizes for each student.
+    models : dict or None, default=None
+        Name -> unfitted classifier of scikit-learn, which sees flat, standardised samples. ``None``
+        takes a logistic regression, a random forest and the nearest neighbour.
+    n_inits : int, default=20
+        Students on each set, all from the same held-out initial weights.
+    init : None, {"random", "fixed"}, callable or list, default=None
+        Another weight prior for the distiller's own student, such as held-out pre-trained nets.
+    n_full : int, default=3
+        Students that are trained on all data, by ``train_pool``. With 0, no model is trained on all
+        data, and ``hard_label_recovery`` is NaN.
+    full_epochs : int or None, default=None
+        Epochs of these students, from random weights unless ``init`` is a callable. ``None`` takes
+        10, or more where that makes fewer than 1,000 mini-batches of 64.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws; ``None`` takes the distiller's.
+    verbose : int, default=0
+        With 1, shows a progress bar.
+
+    Returns
+    -------
+    Comparison
+        ``table``, a dict of arrays, and ``verdict``.
+
+    See Also
+    --------
+    all_baselines : What it is compared with.
+
+    References
+    ----------
+    Hard-label recovery and improvement over random are DD-Ranking's, on fractions (Li et al. 2025,
+    arXiv:2505.13300): the score of label robustness is their weighted difference.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn_dd import DatasetDistiller, RandomSamples, compare
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     *load_wine(return_X_y=True), random_state=0
+    ... )
+    >>> distiller = DatasetDistiller(max_iter=100, random_state=0).fit(X_train, y_train)
+    >>> baselines = [RandomSamples(random_state=0)]
+    >>> table, verdict = compare(
+    ...     distiller, X_train, y_train, X_test, y_test, baselines=baselines, models={}
+    ... )
+    >>> for row in zip(*(table[name] for name in ("data", "model", "n_samples", "n_scores"))):
+    ...     print(*row)
+    distilled MLP 3 20
+    RandomSamples MLP 3 20
+    all data MLP 133 3
+    """
+    check_multiclass(distiller, "compare")
+    check_scalar(n_full, "n_full", Integral, min_val=0)
+    if full_epochs is None:
+        full_epochs = max(10, math.ceil(_FULL_BATCHES * 64 / len(y_train)))
+    check_scalar(full_epochs, "full_epochs", Integral, min_val=1)
+    seed = distiller.seed_
+    if random_state is not None:
+        seed = int(check_random_state(random_state).randint(2**31))
+    if baselines is None:
+        baselines = all_baselines(distiller, random_state=seed)
+    own = distiller.recipe_.spec().name
+    students = {} if students is None else students
+    models = _models(seed) if models is None else models
+    _check_sets(baselines)
+    _check_names(own, students, models)
+    bench = Bench(
+        distiller,
+        (X_train, y_train),
+        (X_test, y_test),
+        students={own: None, **students},
+        models=models,
+        init=init,
+        evaluation={"n_inits": n_inits, "each_step": False, "random_state": seed},
+    )
+    n_sets = 1 + (distiller.y_syn_.ndim == 2) + len(baselines)
+    sets = tqdm(bench.sets(baselines), total=n_sets, disable=not verbose, unit="set")
+    scores: dict[Cell, list[Array]] = defaultdict(list)
+    for small in sets:
+        for cell, found in bench.scores(small):
+            scores[cell].append(found)
+    if n_full:
+        scores |= {cell: [found] for cell, found in bench.scores_of_all_data(n_full, full_epochs)}
+    return summarise(scores)
+
+
+def all_baselines(
+    distiller: Any,
+    schedules: Sequence[str] = ("fixed", "learned"),
+    *,
+    n_random: int = 3,
+    n_sets: int = 20,
+    random_state: Any = None,
+) -> list[Baseline]:
+    """Every baseline at the size of a distilled set, for the same student and number of steps.
+
+    Parameters
+    ----------
+    distiller : DatasetDistiller
+        A fitted distiller, whose parameters the baselines take. If it knows the net that students
+        start from, so do the baselines.
+    schedules : sequence of {"fixed", "learned"}, default=("fixed", "learned")
+        The step sizes, each with every baseline.
+    n_random : int, default=3
+        Sets of random samples; their scores differ a lot.
+    n_sets : int, default=20
+        Random sets that one more baseline takes the best of.
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws.
+
+    Returns
+    -------
+    list of Baseline
+        The baselines, not fitted.
+
+    See Also
+    --------
+    compare : Fits and scores them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, all_baselines
+    >>> distiller = DatasetDistiller(max_iter=1, random_state=0).fit(*load_wine(return_X_y=True))
+    >>> baselines = all_baselines(distiller, ["fixed"], n_random=1)
+    >>> [type(baseline).__name__ for baseline in baselines]
+    ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
+    """
+    check_multiclass(distiller, "all_baselines")
+    if isinstance(schedules, str) or not set(schedules) <= {"fixed", "learned"}:
+        raise ValueError(
+            f'schedules must be a list of "fixed", "learned" or both, got {schedules!r}.'
+        )
+    check_scalar(n_random, "n_random", Integral, min_val=0)
+    own = {"max_iter", "n_inits", "random_state", "verbose"}
+    names = set(RandomSamples().get_params(deep=False)) - own
+    shared = {k: v for k, v in distiller.get_params(deep=False).items() if k in names}
+    if distiller.recipe_.weights is not None:
+        shared["init"] = [distiller.recipe_.weights]
+    seeds = check_random_state(random_state).randint(2**31, size=n_random + 1).tolist()
+    kinds: list[tuple[type[Baseline], dict[str, Any]]] = [
+        *((RandomSamples, {"random_state": seed}) for seed in seeds[1:]),
+        (RandomSamples, {"n_sets": n_sets}),
+        *((kind, {}) for kind in (ClassMeans, KMeansCenters, KCenters, Herding)),
+    ]
+    return [
+        kind(**(shared | {"schedule": schedule, "random_state": seeds[0]} | changes))
+        for schedule in schedules
+        for kind, changes in kinds
+    ]
+
+
+def _check_sets(baselines: Any) -> None:
+    if not isinstance(baselines, Sequence):
+        raise TypeError(
+            "baselines must be a list of baselines or distillers, got "
+            f"{type(baselines).__name__}. Wrap one in a list."
+        )
+    for i, baseline in enumerate(baselines):
+        if not isinstance(baseline, FittedClassifier):
+            raise TypeError(
+                f"baselines[{i}] must be a baseline or a distiller, got {type(baseline).__name__}. "
+                "Pass a classifier of scikit-learn in models."
+            )
+
+
+def _check_names(own: str, students: Any, models: Any) -> None:
+    """Refuse names that two models share: a name identifies the rows of one model."""
+    taken = {own: "the distiller's own"}
+    for name, given in {"students": students, "models": models}.items():
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"{name} must be a dict, name -> model, got {type(given).__name__}. Name each "
+                "model."
+            )
+        for twice in given.keys() & taken.keys():
+            raise ValueError(
+                f"{name} has the name {twice!r}, which is {taken[twice]}. Choose another."
+            )
+        taken |= dict.fromkeys(given, f"of {name}")
+
+
+def _models(seed: int) -> dict[str, Any]:
+    """The default models."""
+    return {
+        "logistic regression": LogisticRegression(max_iter=1000, tol=1e-2),
+        "random forest": RandomForestClassifier(random_state=seed),
+        "nearest neighbour": KNeighborsClassifier(1),
+    }

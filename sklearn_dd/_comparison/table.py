@@ -1,0 +1,160 @@
+"""The table of a comparison, and its verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t as student_t  # type: ignore[import-untyped]
+
+from .._data import Array
+
+_CONFIDENCE = 0.95
+_HELPED = "helped"
+
+
+class Kind(Enum):
+    """What kind of set a model was trained on."""
+
+    DISTILLED = auto()
+    HARD_LABELS = auto()  # the distilled set with hard labels in place of learned ones
+    RANDOM = auto()
+    OTHER = auto()
+    ALL_DATA = auto()
+
+
+class Cell(NamedTuple):
+    """Which model was trained on what."""
+
+    kind: Kind
+    data: str  # the label of the set in the table
+    schedule: str
+    model: str
+    n_samples: int
+
+
+class Row(NamedTuple):
+    """A cell and the scores of its models, over all sets of its label."""
+
+    cell: Cell
+    mean: float
+    std: float
+    low: float
+    high: float
+    n_scores: int
+
+
+NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), math.nan, math.nan, math.nan, math.nan, 0)
+
+
+class Comparison(NamedTuple):
+    """Accuracies of models that were trained on different sets.
+
+    Attributes
+    ----------
+    table : dict of ndarray
+        An entry for each set and model, as in ``cv_results_``: ``pandas.DataFrame(table)`` makes a
+        DataFrame of it. The columns are
+
+        - ``data``: the set: ``distilled``, the class of a baseline, with a number if baselines of
+          a class differ in more than their draws and their schedule, or ``all data``;
+        - ``schedule``: whether the step sizes were ``learned`` or ``fixed``; empty for models of
+          scikit-learn, which have none;
+        - ``model`` and ``n_samples``: what was trained, and on how many samples;
+        - ``mean``, ``std`` and ``n_scores``: accuracy, over the scores of all sets of that name;
+        - ``low``, ``high``: 95 % confidence interval of the mean (Student's t), over students, or
+          over sets if there are several; NaN for a single score. It does not cover the choice of
+          test samples;
+        - ``hard_label_recovery``: accuracy that the same model loses against all data; NaN for
+          learned labels;
+        - ``improvement_over_random``: accuracy that it gains on as many random samples as the
+          distilled set has, with the better schedule.
+    verdict : str
+        Where distillation helped and where it did not.
+    """
+
+    table: dict[str, Array]
+    verdict: str
+
+
+def summarise(scores: Mapping[Cell, list[Array]]) -> Comparison:
+    """The comparison of the scores of each cell, one array for each set."""
+    rows = [_row(cell, of_sets) for cell, of_sets in scores.items()]
+    columns: dict[str, list[Any]] = {}
+    for row in rows:
+        cell = row.cell._asdict()
+        cell.pop("kind")
+        numbers = row._asdict()
+        numbers.pop("cell")
+        for name, value in (cell | numbers | _differences(row, rows)).items():
+            columns.setdefault(name, []).append(value)
+    return Comparison({name: np.array(values) for name, values in columns.items()}, _verdict(rows))
+
+
+def _row(cell: Cell, of_sets: list[Array]) -> Row:
+    scores = np.concatenate(of_sets)
+    # Scores on the same set are correlated, so with several sets the interval is over sets.
+    units = np.array([of_set.mean() for of_set in of_sets]) if len(of_sets) > 1 else scores
+    n, mean, half = len(units), float(scores.mean()), math.nan
+    if n > 1:
+        quantile = student_t.ppf((1 + _CONFIDENCE) / 2, n - 1)
+        half = float(quantile * units.std(ddof=1) / math.sqrt(n))
+    return Row(cell, mean, float(scores.std()), mean - half, mean + half, len(scores))
+
+
+def _differences(row: Row, rows: list[Row]) -> dict[str, float]:
+    """What a row loses against all data and gains on random samples, with the same model."""
+    alike = [other for other in rows if other.cell.model == row.cell.model]
+    size = rows[0].cell.n_samples  # of the distilled set, which comes first
+    full = _best(other for other in alike if other.cell.kind is Kind.ALL_DATA)
+    random = _best(
+        other for other in alike if other.cell.kind is Kind.RANDOM and other.cell.n_samples == size
+    )
+    has_hard_labels = any(other.cell.kind is Kind.HARD_LABELS for other in alike)
+    is_soft = row.cell.kind is Kind.DISTILLED and has_hard_labels
+    return {
+        "hard_label_recovery": math.nan if is_soft else full.mean - row.mean,
+        "improvement_over_random": row.mean - random.mean,
+    }
+
+
+def _best(rows: Iterable[Row]) -> Row:
+    """The row of the highest mean."""
+    return max(rows, key=lambda row: row.mean, default=NO_ROW)
+
+
+def _verdict(rows: list[Row]) -> str:
+    """Where the distilled set is better than every other small set, and where it is not."""
+    others = [row for row in rows if row.cell.kind in (Kind.RANDOM, Kind.OTHER)]
+    if not others:
+        return "There is no other small set to compare with."
+    # One row for each model: that of the learned labels if the model takes them.
+    own_rows = {row.cell.model: row for row in rows if row.cell.kind is Kind.DISTILLED}
+    for row in rows:
+        if row.cell.kind is Kind.HARD_LABELS:
+            own_rows.setdefault(row.cell.model, row)
+    own, rival = _best(own_rows.values()), _best(others)
+    sentences = [
+        f"Distillation {_outcome(own, rival)}: {own.cell.model} on the distilled set has "
+        f"{own.mean:.3f}; the best on another set, {rival.cell.model} on {rival.cell.data} "
+        f"({rival.cell.n_samples} samples), {rival.mean:.3f}."
+    ]
+    for model, own in own_rows.items():
+        rival = _best(row for row in others if row.cell.model == model)
+        outcome = _outcome(own, rival)
+        if outcome != _HELPED:
+            sentences.append(
+                f"With {model} it {outcome}: {own.mean:.3f} on the distilled set, "
+                f"{rival.mean:.3f} on {rival.cell.data}."
+            )
+    return " ".join(sentences)
+
+
+def _outcome(own: Row, rival: Row) -> str:
+    """Whether a mean is above another one, by more than chance makes likely."""
+    if own.mean <= rival.mean:
+        return "did not help"
+    return "is not shown to help" if own.low <= rival.mean else _HELPED

@@ -1,0 +1,32 @@
+"""Data: X and y on their way to a student, and back."""
+
+from .arrays import Array, as_tensor, fingerprint, resolve_device
+from .batches import RealData
+from .checks import class_indices, multiclass_set, new_samples, samples_for
+from .real_set import RealSet, classification_data, regression_data
+from .split import hold_out
+from .targets import Continuous, Multiclass, Multilabel, Targets, read_targets
+from .units import Standardize, student_shape
+
+__all__ = [
+    "Array",
+    "Continuous",
+    "Multiclass",
+    "Multilabel",
+    "RealData",
+    "RealSet",
+    "Standardize",
+    "Targets",
+    "as_tensor",
+    "class_indices",
+    "classification_data",
+    "fingerprint",
+    "hold_out",
+    "multiclass_set",
+    "new_samples",
+    "read_targets",
+    "regression_data",
+    "resolve_device",
+    "samples_for",
+    "student_shape",
+]

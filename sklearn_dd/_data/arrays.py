@@ -1,0 +1,56 @@
+"""Arrays and tensors, and the device that they go to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[Any]
+
+CHUNK = 1 << 19  # values that are converted to floats at a time
+
+
+def as_tensor(X: Array) -> Tensor:
+    """A copy of ``X`` as a tensor of uint8 or float32."""
+    return torch.from_numpy(np.array(X, dtype=np.uint8 if X.dtype == np.uint8 else np.float32))
+
+
+def on_host(values: Any) -> Any:
+    """A tensor as an array; anything else as it is."""
+    if not isinstance(values, Tensor):
+        return values
+    values = values.detach().cpu()  # NumPy has no bfloat16
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+
+
+def fingerprint(X: Array, y: Array) -> str:
+    """A hash of all labels and of up to a thousand samples."""
+    some = X[:: -(-len(X) // 1000)]
+    # In C order: the same values have the same hash, in whatever order memory holds them.
+    return joblib.hash((np.array(some, dtype=np.float32, order="C"), np.array(y, order="C")))
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device that ``device`` names; ``"auto"`` is CUDA, else MPS, else the CPU."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if device == "auto":
+        return torch.device(next(name for name, is_there in available.items() if is_there))
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not a device that torch knows: {error}") from error
+    if not available.get(resolved.type, True):
+        raise ValueError(
+            f"device={device!r} is not available here: choose 'auto' or one of "
+            f"{[name for name, is_there in available.items() if is_there]}."
+        )
+    return resolved

@@ -1,0 +1,81 @@
+"""The real set on its way to a student, batch by batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+from .arrays import CHUNK, Array, as_tensor
+from .units import Standardize
+
+
+class RealData:
+    """A part of the real set. It stays in host memory, and goes to the device batch by batch.
+
+    If it fits into the memory of a CUDA device, it goes there once, as uint8 or float32.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+        Samples, possibly a memory map; never copied as a whole on the host.
+    y : ndarray of shape (n,) or (n, n_outputs)
+        Class indices, or float32.
+    rows : ndarray of int
+        The samples of this part, such as those to train on or those held out.
+    standardize : Standardize
+        Brings a batch into the units of the student.
+    batch_size : int
+        Samples of one batch; if the part has no more, a batch is all of it, in order.
+    device : torch.device
+        Where batches go.
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        y: Array,
+        rows: Array,
+        standardize: Standardize,
+        batch_size: int,
+        device: torch.device,
+    ) -> None:
+        self.X, self.rows, self.batch_size, self.device = X, rows, batch_size, device
+        self.y = torch.as_tensor(y)
+        self.standardize = copy.deepcopy(standardize).to(device)
+        self.resident: Tensor | None = None
+        size = len(rows) * X.shape[1] * (1 if X.dtype == np.uint8 else 4)
+        if device.type == "cuda" and 2 * size < torch.cuda.mem_get_info(device)[0]:
+            dtype = torch.uint8 if X.dtype == np.uint8 else torch.float32
+            self.resident = torch.empty((len(rows), X.shape[1]), dtype=dtype, device=device)
+            for part in gen_batches(len(rows), max(1, CHUNK // X.shape[1])):
+                self.resident[part] = as_tensor(X[rows[part]]).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, which: Array | slice) -> tuple[Tensor, Tensor]:
+        """Return standardised samples and their y, on the device."""
+        rows = self.rows[which]
+        if self.resident is not None:
+            x = self.resident[
+                which if isinstance(which, slice) else torch.from_numpy(which).to(self.device)
+            ]
+        else:
+            x = as_tensor(self.X[rows]).to(self.device)
+        return self.standardize(x), self.y[rows].to(self.device)
+
+    def sample(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw a batch, with replacement."""
+        if self.batch_size >= len(self):
+            return self.take(slice(None))
+        return self.take(torch.randint(len(self), (self.batch_size,), generator=g).numpy())
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all of it once."""
+        for rows in gen_batches(len(self), self.batch_size):
+            yield self.take(rows)

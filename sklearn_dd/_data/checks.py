@@ -1,0 +1,246 @@
+"""Checks of the X and y that users pass: one clear error, or arrays in one form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse  # type: ignore[import-untyped]
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from .arrays import Array, on_host
+
+
+def multiclass_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
+    """Flat samples, class indices, classes, and the shape in which a sample was given."""
+    if y is None:
+        raise ValueError(
+            "fit requires y to be passed, but the target y is None: give a class for each sample."
+        )
+    if is_multilabel(y):
+        raise ValueError(
+            f"y must hold one class for each sample, but has shape {np.shape(y)}: only "
+            "DatasetDistiller.fit takes multilabel targets."
+        )
+    flat, input_shape = _flatten(X)
+    X, y = _validate(estimator, flat, y=on_host(y), ensure_min_samples=2)
+    check_classification_targets(y)
+    classes, y = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y must hold at least 2 classes, but it has only one class, {classes[0]!r}. Add "
+            "samples of another class."
+        )
+    return X, y, classes, input_shape or X.shape[1:]
+
+
+def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    """Flat samples, their labels (n, n_labels), and the shape in which a sample was given."""
+    flat, input_shape = _flatten(X)
+    names = getattr(y, "columns", None)
+    X, y = _validate(estimator, flat, y=_dense(y), ensure_min_samples=2, multi_output=True)
+    y = indicators(y, y.shape[1], len(X))
+    missing = np.flatnonzero(~y.any(axis=0))
+    if len(missing):
+        columns = missing.tolist() if names is None else [names[k] for k in missing]
+        raise ValueError(
+            f"y must hold each label at least once, but no sample has the labels of columns "
+            f"{columns}. Leave these columns out."
+        )
+    return X, y, input_shape or X.shape[1:]
+
+
+def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
+    """Flat samples, their targets (n,), and the shape in which a sample was given."""
+    flat, input_shape = _flatten(X)
+    y = _as_float(y)
+    if y is not None and y.ndim == 2 and y.shape[1] > 1:
+        raise ValueError(
+            f"y must hold one number for each sample, but has shape {y.shape}: fit a regressor for "
+            "each column."
+        )
+    X, y = _validate(estimator, flat, y=y, ensure_min_samples=2, y_numeric=True)
+    return X, y, input_shape or X.shape[1:]
+
+
+def new_samples(estimator: Any, X: Any) -> Array:
+    """Flat samples, with the features and the layout that ``fit`` was given."""
+    flat, shape = _flatten(X)
+    checked = _validate(estimator, flat, reset=False)
+    check_layout(shape, estimator.recipe_.units.input_shape, type(estimator).__name__)
+    return checked
+
+
+def samples_for(X: Any, input_shape: tuple[int, ...]) -> Array:
+    """Flat samples of the given shape, for distilled data without their distiller."""
+    flat, shape = _flatten(X)
+    checked = _validate(None, flat)
+    expected = math.prod(input_shape)
+    if checked.shape[1] != expected:
+        raise ValueError(
+            f"X has {checked.shape[1]} features, but the distilled data have {expected}, of shape "
+            f"{input_shape}. Give samples with the features of the distilled ones."
+        )
+    check_layout(shape, input_shape, "DistilledData")
+    return checked
+
+
+def check_layout(shape: tuple[int, ...] | None, expected: tuple[int, ...], who: str) -> None:
+    """Refuse images whose axes stand in another order than in ``fit``."""
+    if shape is not None and len(expected) > 1 and shape != expected:
+        raise ValueError(
+            f"X has samples of shape {shape}, but {who} is expecting {expected}, as fit was given. "
+            "Move its axes, or flatten it in that order."
+        )
+
+
+def is_multilabel(y: Any) -> bool:
+    """Whether y has a column for each of several labels."""
+    try:
+        y = np.asarray(_dense(y))
+    except ValueError as error:
+        raise ValueError(
+            "y must hold one class for each sample, or 1 and 0 for each of several labels, but its "
+            "entries differ in length. Encode sets of labels with "
+            "sklearn.preprocessing.MultiLabelBinarizer."
+        ) from error
+    return y.ndim == 2 and y.shape[1] > 1
+
+
+def class_indices(y: Any, classes: Array, n_samples: int) -> Array:
+    """Indices into ``classes`` of the labels of ``n_samples`` samples."""
+    y = column_or_1d(on_host(y))
+    index = {c: i for i, c in enumerate(classes.tolist())}
+    unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
+    if len(y) != n_samples:
+        raise ValueError(f"y must have a label for each sample, {n_samples}, but has {len(y)}.")
+    if unknown:
+        raise ValueError(
+            f"y must hold classes that the fit knows, {classes.tolist()}, but it also "
+            f"has {unknown}."
+        )
+    return np.array([index[c] for c in y.tolist()])
+
+
+def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
+    """Labels (n_samples, n_labels) as 1 and 0, in float32."""
+    y = np.asarray(_dense(y))
+    if y.shape != (n_samples, n_labels) or not np.isin(y, (0, 1)).all():
+        raise ValueError(
+            f"y must hold 0 or 1 for each of {n_samples} samples and {n_labels} labels, but has "
+            f"shape {y.shape} and holds {np.unique(y)[:4].tolist()}. Encode it with "
+            "sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return y.astype(np.float32)
+
+
+def continuous(y: Any, n_samples: int) -> Array:
+    """The regression targets of ``n_samples`` samples."""
+    y = column_or_1d(_as_float(y))
+    if len(y) != n_samples:
+        raise ValueError(f"y must have a number for each sample, {n_samples}, but has {len(y)}.")
+    if not np.isfinite(y).all():
+        raise ValueError("y must be finite, but has NaN or infinity. Leave these samples out.")
+    return y
+
+
+def samples_per_step(n_per_class: int | Mapping[Any, int], n_steps: int, classes: Array) -> Array:
+    """Synthetic samples of each class in one mini-batch."""
+    if isinstance(n_per_class, Mapping):
+        if set(n_per_class) != set(classes.tolist()):
+            raise ValueError(
+                "n_per_class must name each class of y once, "
+                f"{classes.tolist()}, but names {list(n_per_class)}."
+            )
+        counts = np.array([n_per_class[c] for c in classes.tolist()])
+        if not np.issubdtype(counts.dtype, np.integer) or counts.min() < 1:
+            raise ValueError(
+                f"n_per_class must be an integer of at least 1 for each class, got {n_per_class}."
+            )
+    else:
+        counts = np.full(len(classes), n_per_class)
+    if (counts % n_steps).any():
+        raise ValueError(
+            f"n_steps={n_steps} must divide n_per_class={n_per_class}, because each of the n_steps "
+            "mini-batches holds the same number of samples of a class. Choose a divisor, or "
+            "another n_per_class."
+        )
+    return counts // n_steps
+
+
+def _validate(estimator: Any, X: Any, **options: Any) -> Any:
+    """scikit-learn's checks; an error about a column names it."""
+    try:
+        checked = (
+            validate_data(estimator, X, **options) if estimator is not None else check_array(X)
+        )
+    except ValueError as error:
+        columns = _columns(X, _is_refused)
+        if not columns:
+            raise
+        raise ValueError(f"{error}\nX holds such values in {columns}.") from error
+    flat = checked[0] if isinstance(checked, tuple) else checked
+    wide = flat.dtype.kind == "f" and flat.dtype.itemsize > 4 and flat.size
+    if wide and max(-flat.min(), flat.max()) > np.finfo(np.float32).max:
+        raise ValueError(
+            "X has values too large for float32, in which students compute, in "
+            f"{_columns(X, _overflows)}. Scale them down, or take logarithms."
+        )
+    return checked
+
+
+def _columns(X: Any, is_bad: Any) -> str:
+    """The columns of X that are bad, by name where they have names; "" if none is."""
+    names = list(getattr(X, "columns", ()))
+    if not names:
+        X = np.asarray(X)
+        if X.ndim != 2:
+            return ""
+    values = (X[name] for name in names) if names else X.T
+    bad = [k for k, column in enumerate(values) if is_bad(np.asarray(column))]
+    shown = ", ".join(repr(names[k]) if names else str(k) for k in bad[:5])
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    return f"column{'s' if len(bad) > 1 else ''} {shown}{more}" if bad else ""
+
+
+def _is_refused(column: Array) -> bool:
+    """Whether a column is not finite, or no number."""
+    if column.dtype.kind in "iub":
+        return False
+    try:
+        return column.dtype.kind == "c" or not np.isfinite(column.astype(np.float64)).all()
+    except (TypeError, ValueError):
+        return True
+
+
+def _overflows(column: Array) -> bool:
+    return bool(np.abs(column.astype(np.float64)).max() > np.finfo(np.float32).max)
+
+
+def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Samples as rows, and the shape of a sample that is not flat."""
+    X = on_host(X)
+    if hasattr(X, "columns") or np.asarray(X).ndim <= 2:
+        return X, None
+    X = np.asarray(X)
+    return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
+
+
+def _dense(y: Any) -> Any:
+    return y.toarray() if issparse(y) else on_host(y)
+
+
+def _as_float(y: Any) -> Any:
+    if y is None:
+        return None  # scikit-learn refuses it in its own words
+    try:
+        return np.asarray(on_host(y)).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"y must hold numbers, one for each sample, but {error}. Encode it as numbers, or use "
+            "DatasetDistiller for class labels."
+        ) from error

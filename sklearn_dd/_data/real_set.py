@@ -1,0 +1,69 @@
+"""X and y as a fit takes them: checked once, in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .arrays import Array
+from .checks import (
+    is_multilabel,
+    multiclass_set,
+    multilabel_set,
+    regression_set,
+    samples_per_step,
+)
+from .targets import Continuous, Multiclass, Multilabel, Targets
+
+
+class RealSet(NamedTuple):
+    """Checked X and y, and what follows from them."""
+
+    X: Array  # (n, n_features)
+    y: Array  # (n,) class indices, (n, n_labels) 1 and 0, or (n, 1) standardised numbers
+    strata: Array  # (n,); the same share of each stratum is held out
+    input_shape: tuple[int, ...]
+    targets: Targets
+    counts: Array  # synthetic samples of each class in one mini-batch; (1,) in a regression
+
+
+def classification_data(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    n_per_class: int | Mapping[Any, int],
+    n_steps: int,
+    *,
+    multilabel: bool = True,
+) -> RealSet:
+    """Check the X and y of a classifier; with ``multilabel``, y may have several columns."""
+    targets: Targets
+    if multilabel and is_multilabel(y):
+        X, y, input_shape = multilabel_set(estimator, X, y)
+        targets, strata = Multilabel(y.shape[1]), _rarest_labels(y)
+    else:
+        X, y, classes, input_shape = multiclass_set(estimator, X, y)
+        targets, strata = Multiclass(classes), y
+    counts = samples_per_step(n_per_class, n_steps, targets.values)
+    return RealSet(X, y, strata, input_shape, targets, counts)
+
+
+def regression_data(estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int) -> RealSet:
+    """Check the X and y of a regressor."""
+    X, y, input_shape = regression_set(estimator, X, y)
+    if n_samples % n_steps:
+        raise ValueError(
+            f"n_steps={n_steps} must divide n_samples={n_samples}, because each of the n_steps "
+            "mini-batches holds the same number of samples. Choose a divisor, or another n_samples."
+        )
+    targets, strata = Continuous.fit(y), np.zeros(len(y), dtype=np.int64)
+    counts = np.array([n_samples // n_steps])
+    return RealSet(X, targets.encode(y).numpy(), strata, input_shape, targets, counts)
+
+
+def _rarest_labels(y: Array) -> Array:
+    """The rarest of each sample's labels (n, n_labels); -1 for a sample without a label."""
+    counts = np.where(y == 1, y.sum(axis=0), np.inf)
+    return np.where(y.any(axis=1), counts.argmin(axis=1), -1)

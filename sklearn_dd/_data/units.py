@@ -1,0 +1,138 @@
+"""Units and layout: from the samples that users hold to what students see, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.utils import gen_batches
+from torch import Tensor, nn
+
+from .._guards import warn_user
+from .arrays import CHUNK, Array, as_tensor
+
+_MAX_OFFSET = 1e5  # standard deviations from 0, at which float32 has two digits left
+_MAX_RANGE = 10  # standard deviations from the smallest to the largest value
+_COLOUR_CHANNELS = (1, 3, 4)
+
+
+def student_shape(
+    input_shape: tuple[int, ...], sample_shape: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The shape in which a student sees a sample of shape ``input_shape``.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``X.shape[1:]``.
+    sample_shape : tuple of int or None
+        What the user asked for. ``None`` keeps flat samples flat, adds a channel to grey images,
+        and moves the channels of colour images from the last axis to the first.
+    """
+    if sample_shape is not None:
+        if not all(isinstance(n, int | np.integer) and n > 0 for n in sample_shape):
+            raise ValueError(
+                f"sample_shape={tuple(sample_shape)} must hold positive integers. Give the "
+                "(channels, height, width) of one sample, or leave sample_shape=None."
+            )
+        if math.prod(sample_shape) != math.prod(input_shape):
+            raise ValueError(
+                f"sample_shape={tuple(sample_shape)} has {math.prod(sample_shape)} values, but one "
+                f"sample of X has shape {input_shape}, so {math.prod(input_shape)}. Give the "
+                "(channels, height, width) of one sample, or leave sample_shape=None."
+            )
+        return tuple(int(n) for n in sample_shape)
+    if len(input_shape) == 2:
+        return (1, *input_shape)
+    if _channels_last(input_shape):
+        return (input_shape[-1], *input_shape[:-1])
+    return input_shape
+
+
+def _channels_last(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[-1] in _COLOUR_CHANNELS and shape[0] not in _COLOUR_CHANNELS
+
+
+class Standardize(nn.Module):
+    """The first layer of every student: from the units and the layout of X to standardised ones.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one sample as the user holds it.
+    sample_shape : tuple of int
+        Shape of one sample as the student takes it.
+    shift, scale : Tensor or None
+        Mean and standard deviation, broadcast against ``sample_shape``; by default 0 and 1.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        sample_shape: tuple[int, ...],
+        shift: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_shape, self.sample_shape = tuple(input_shape), tuple(sample_shape)
+        self.register_buffer("shift", torch.zeros(()) if shift is None else shift)
+        self.register_buffer("scale", torch.ones(()) if scale is None else scale)
+        moved = (*input_shape[-1:], *input_shape[:-1])
+        self.channels_last = len(input_shape) == 3 and moved == self.sample_shape != input_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (n, *sample_shape), float32, of samples (n, *input_shape) of any dtype."""
+        x = x.to(self.shift.dtype)
+        if self.channels_last:
+            x = x.reshape(len(x), *self.input_shape).movedim(-1, 1)
+        z = (x.reshape(len(x), *self.sample_shape) - self.shift) / self.scale
+        return z.contiguous()  # vmap takes no memory in channels-last order
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """Return (n, *input_shape) in the units of X of standardised samples (n, *sample_shape)."""
+        x = z * self.scale + self.shift
+        if self.channels_last:
+            x = x.movedim(1, -1)
+        return x.reshape(len(x), *self.input_shape).contiguous()
+
+    @classmethod
+    def fit(
+        cls, X: Array, input_shape: tuple[int, ...], sample_shape: tuple[int, ...]
+    ) -> Standardize:
+        """Compute the mean and scale of each channel of images, or of each feature of a table.
+
+        The scale is the standard deviation, or a tenth of the range where that is larger. ``X``
+        (n, n_features) is read chunk by chunk. A constant feature keeps its scale.
+        """
+        layout = cls(input_shape, sample_shape)
+        scaler, bounds = StandardScaler(), MinMaxScaler()
+        for z in layout.chunks(X):
+            if len(sample_shape) == 3:
+                z = z.movedim(1, -1).flatten(0, 2)
+            values = z.flatten(1).numpy().astype(np.float64)
+            scaler.partial_fit(values)
+            bounds.partial_fit(values)
+        # If a feature is nearly constant, all its other values would become outliers.
+        scale = np.maximum(scaler.scale_, bounds.data_range_ / _MAX_RANGE)
+        far = np.abs(scaler.mean_) > _MAX_OFFSET * scale
+        if (far & (bounds.data_range_ > 0)).any():
+            warn_user(
+                "X has features that vary too little around a large mean for float32, in which "
+                "students compute. Subtract the mean first."
+            )
+        shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
+        shift, scale = (
+            torch.as_tensor(a, dtype=torch.float32).reshape(shape) for a in (scaler.mean_, scale)
+        )
+        return cls(input_shape, sample_shape, shift, scale)
+
+    def chunks(self, X: Array) -> Iterator[Tensor]:
+        """Yield ``X`` as students see it, chunk by chunk."""
+        for part in gen_batches(len(X), max(1, CHUNK // X.shape[1])):
+            yield self(as_tensor(X[part]))

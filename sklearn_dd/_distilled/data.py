@@ -1,0 +1,259 @@
+"""Distilled data: what a fit returns, what is shared, what students are trained on."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state, check_scalar
+
+from .._data import Array, RealData, resolve_device, samples_for
+from .._engine import Prior, Stream, distinct, draw, inner_steps
+from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
+from .._guards import warn_user, with_gradients
+from .._student import Student, StudentSpec, replay_student, weight_prior
+from .provenance import identity
+from .recipe import STUDENT, Recipe
+
+_BATCH = 256  # real samples that are scored at a time
+
+
+class _Triple(NamedTuple):
+    X: Any
+    y: Array
+    lrs: Array
+
+
+class DistilledData(_Triple):
+    """Synthetic samples, their labels and the step sizes to train with.
+
+    Unpacks into three: ``X_syn, y_syn, lrs = distilled``.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features) or (n, ...), or a DataFrame
+        Synthetic samples in the units and the layout of the X that was distilled. Rows are ordered
+        by step, class within step.
+    y : ndarray of shape (n,) or (n, n_classes)
+        Class labels; class probabilities or numbers (n, n_classes) where the labels were learned;
+        1 and 0 (n, n_labels) for multilabel targets; numbers (n,) for regression.
+    lrs : ndarray of shape (n_epochs, n_steps)
+        Step size of each gradient step. Step t trains on the mini-batch of rows
+        ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.
+    recipe : Recipe or None, default=None
+        What training a student needs beside the triple.
+
+    See Also
+    --------
+    DatasetDistiller : Makes distilled data.
+    save_distilled : Writes them to a file.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distilled = DatasetDistiller(max_iter=20, random_state=0).fit_transform(X, y)
+    >>> distilled.X.shape, distilled.y, distilled.lrs.shape
+    ((3, 13), array([0, 1, 2]), (10, 1))
+    >>> student = distilled.train(random_state=1)
+    >>> student.predict_proba(X).shape
+    (178, 3)
+    >>> distilled.evaluate(X, y, n_inits=5).scores.shape
+    (5,)
+    """
+
+    recipe: Recipe | None = None
+
+    def __new__(cls, X: Any, y: Array, lrs: Array, recipe: Recipe | None = None) -> DistilledData:
+        self = super().__new__(cls, X, y, lrs)
+        self.recipe = recipe
+        return self
+
+    def _replace(self, **changes: Any) -> DistilledData:
+        return DistilledData(*super()._replace(**changes), self.recipe)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError(
+            "Distilled data are a triple (X, y, lrs), not one array. In a Pipeline, a distiller "
+            "must be the last step, because it changes the number of samples and their labels. "
+            "Take X_syn, y_syn, lrs = pipe[-1].transform(), and fit the next estimator on X_syn, y_syn."
+        )
+
+    @with_gradients
+    def train(
+        self,
+        student: Any = None,
+        *,
+        init: Any = None,
+        random_state: Any = None,
+        device: str | torch.device = "auto",
+    ) -> Student:
+        """Train a fresh student on the distilled data alone.
+
+        Parameters
+        ----------
+        student : None, nn.Module class or NeuralNetClassifier, default=None
+            The student. ``None`` takes the one that the data were distilled for. After loading a
+            file it is chosen by the shape of a sample, with a warning if that is another one. A
+            class is trained by the optimiser that the data were distilled for, a skorch net by its
+            own.
+        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
+            The weights to start from, such as the state dict of a net to adapt. ``None`` takes
+            those that the data were distilled for: the one known net, or one of a pool. If they do
+            not fit the student, or a file could not hold them, random ones, with a warning.
+        random_state : int, RandomState instance or None, default=None
+            Decides the initial weights, and which net of a pool is taken.
+        device : str or torch.device, default="auto"
+            Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
+
+        Returns
+        -------
+        NeuralNetClassifier or NeuralNetRegressor
+            A fitted skorch net that takes samples in the units of X, and the columns of a
+            DataFrame in the order of X. Its ``predict`` returns class labels, 1 and 0 for
+            multilabel targets, or numbers in the units of y.
+        """
+        recipe = self._known_recipe()
+        spec = recipe.spec(student)
+        made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
+        if student is None and recipe.description and made_for != chosen:
+            warn_user(
+                "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the "
+                "shape of a sample. Pass the same student.".format(*made_for, *chosen)
+            )
+        seed = int(check_random_state(random_state).randint(2**31))
+        prior = self._prior(spec, init, seed, seed)
+        lost = recipe.lost_weights(prior) if init is None else None
+        if lost is not None:
+            warn_user(
+                f"The data were distilled for {lost.value.format(spec.name)}: the student starts "
+                "from random ones. Pass the same student, or weights as init."
+            )
+        params = draw(prior, range(1), seed, Stream.STUDENT)
+        weights = {name: p[0] for name, p in params.items()}
+        return replay_student(
+            spec, weights, recipe.units, recipe.targets, np.array(self.X), self.y, self.lrs,
+            resolve_device(device),
+        )  # fmt: skip
+
+    @with_gradients
+    def evaluate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        n_inits: int = 20,
+        student: Any = None,
+        init: Any = None,
+        n_epochs: int | None = None,
+        each_step: bool = False,
+        scoring: Any = None,
+        random_state: Any = None,
+        device: str | torch.device = "auto",
+    ) -> Evaluation:
+        """Train fresh students on the distilled data alone and score them on real samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples that no fit has seen.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their classes, labels or numbers.
+        n_inits : int, default=20
+            Students. The nets of a pool are used at most once each, one known net once.
+        student : None, nn.Module class or NeuralNetClassifier, default=None
+            Another architecture; ``None`` takes the one that the data were distilled for. A class
+            is trained by the optimiser that they were distilled for, a skorch net by its own.
+        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
+            Another weight prior. ``None`` takes the prior that the data were distilled for; another
+            architecture takes it only if it is a callable, and ``"random"`` otherwise. The data
+            were distilled for the nets of their pool: to know what other nets learn, pass nets
+            that were held out.
+        n_epochs : int or None, default=None
+            Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
+            epoch are repeated.
+        each_step : bool, default=False
+            Score students before the first step and after each step too. With many steps and
+            samples that takes longer than training.
+        scoring : str, callable or None, default=None
+            A scorer of scikit-learn, by name or as ``(estimator, X, y) -> float``. ``None`` is
+            accuracy, the share of samples with all labels right, or R².
+        random_state : int, RandomState instance or None, default=None
+            Decides the initial weights. ``None`` takes a stream of the fit's own seed from which
+            the fit never drew.
+        device : str or torch.device, default="auto"
+            Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
+
+        Returns
+        -------
+        Evaluation
+            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores``: (T + 1, n_inits) with
+            ``each_step=True``, else (1, n_inits).
+        """
+        recipe = self._known_recipe()
+        score = (
+            SCORES[recipe.targets.kind] if scoring is None else scorer(scoring, recipe.targets, y)
+        )
+        X = samples_for(X, recipe.units.input_shape)
+        real = self.real_data(X, recipe.targets.check(y, len(X)), device)
+        training = self.training(n_inits, student, init, n_epochs, random_state, device)
+        return evaluate(training, real, score, each_step)
+
+    def real_data(self, X: Array, y: Array, device: str | torch.device) -> RealData:
+        """Checked real samples, to score students on."""
+        units = self._known_recipe().units
+        return RealData(X, y, np.arange(len(X)), units, _BATCH, resolve_device(device))
+
+    def training(
+        self,
+        n_inits: int,
+        student: Any,
+        init: Any,
+        n_epochs: int | None,
+        random_state: Any,
+        device: str | torch.device,
+    ) -> Training:
+        """Students from held-out initial weights, and the schedule that trains them."""
+        check_scalar(n_inits, "n_inits", Integral, min_val=1)
+        recipe, device = self._known_recipe(), resolve_device(device)
+        spec = recipe.spec(student)
+        fit_seed = recipe.description.get("seed")
+        seed = fit_seed
+        if seed is None or random_state is not None:
+            seed = int(check_random_state(random_state).randint(2**31))
+        prior = self._prior(spec, init, seed, seed if fit_seed is None else fit_seed)
+        params = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
+        x, y, lrs = (tensor.to(device) for tensor in self.as_tensors())
+        if n_epochs is not None:
+            check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
+            lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
+        return Training(recipe.student_fn(spec, device), params, inner_steps(x, y, lrs))
+
+    def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
+        """The prior of ``init``, or the one that the data were distilled for."""
+        if init is None:
+            return self._known_recipe().prior(spec, seed)
+        return weight_prior(init, spec, fit_seed)
+
+    def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_outputs), lrs."""
+        recipe = self._known_recipe()
+        n_steps = self.lrs.shape[1]
+        z = recipe.units(torch.tensor(np.asarray(self.X)))
+        y = recipe.targets.encode(self.y)
+        return (
+            z.reshape(n_steps, -1, *z.shape[1:]),
+            y.reshape(n_steps, -1, y.shape[1]),
+            torch.as_tensor(self.lrs, dtype=torch.float32),
+        )
+
+    def _known_recipe(self) -> Recipe:
+        if self.recipe is None:
+            raise ValueError(
+                "This DistilledData has no recipe, so it does not know its classes and units: take "
+                "it from DatasetDistiller.transform or load_distilled."
+            )
+        return self.recipe

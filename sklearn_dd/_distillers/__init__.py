@@ -1,0 +1,23 @@
+"""The distillers and their fit."""
+
+from .base import BaseDistiller
+from .classifier import DatasetDistiller
+from .parameters import DistillerParameters
+from .phases import AUGMENTATIONS, Phase
+from .problem import Problem
+from .regressor import DatasetDistillerRegressor
+from .result import FittedClassifier
+from .start import class_labels, starting_set
+
+__all__ = [
+    "AUGMENTATIONS",
+    "BaseDistiller",
+    "DatasetDistiller",
+    "DatasetDistillerRegressor",
+    "DistillerParameters",
+    "FittedClassifier",
+    "Phase",
+    "Problem",
+    "class_labels",
+    "starting_set",
+]

@@ -1,0 +1,80 @@
+"""The parameters that every distiller has, declared once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .._files import PathLike
+from .phases import AUGMENTATIONS, METHODS
+from .start import CHOOSERS
+
+_POSITIVE_INT = Interval(Integral, 1, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+
+
+@dataclass(kw_only=True, eq=False, repr=False, match_args=False)
+class DistillerParameters:
+    """Names, defaults and constraints; the distillers' docstrings say what they mean.
+
+    A distiller declares its own parameters in the same way, and other defaults by naming a
+    parameter again. The decorator writes the constructor, as scikit-learn wants it: it stores what
+    it is given.
+    """
+
+    n_steps: int = 1
+    n_epochs: int = 10
+    student: Any = None
+    init: Any = "random"
+    method: Any = "unrolled"
+    data_init: Any = "kmeans"
+    augment: Any = None
+    distill_lr: float = 0.3
+    max_iter: int = 2000
+    max_time: float | None = None
+    outer_lr: float = 0.05
+    step_size_rate: float = 0.2
+    batch_size: int = 256
+    n_inits: int = 1
+    validation_fraction: float = 0.1
+    n_iter_no_change: int | None = None
+    sample_shape: tuple[int, ...] | None = None
+    standardize: bool = True
+    device: str | torch.device = "auto"
+    random_state: Any = None
+    verbose: int = 0
+    warm_start: bool = False
+    checkpoint: PathLike | None = None
+    checkpoint_every: int = 100
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_steps": [_POSITIVE_INT],
+        "n_epochs": [_POSITIVE_INT],
+        "student": "no_validation",  # choose_student checks it
+        "init": "no_validation",  # weight_prior checks it
+        "method": [StrOptions(set(METHODS)), list, tuple, callable],
+        "data_init": [StrOptions({"noise", *CHOOSERS}), "array-like"],
+        "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
+        "distill_lr": [_POSITIVE],
+        "max_iter": [_POSITIVE_INT],
+        "max_time": [None, _POSITIVE],
+        "outer_lr": [_POSITIVE],
+        "step_size_rate": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [_POSITIVE_INT],
+        "n_inits": [_POSITIVE_INT],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [None, _POSITIVE_INT],
+        "sample_shape": [None, tuple, list],
+        "standardize": ["boolean"],
+        "device": [str, torch.device],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "checkpoint": [None, str, os.PathLike],
+        "checkpoint_every": [_POSITIVE_INT],
+    }

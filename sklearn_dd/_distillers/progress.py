@@ -1,0 +1,75 @@
+"""What a fit shows while it runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+from .._engine import Iteration
+
+
+class Progress:
+    """Report a fit's outer iterations.
+
+    Parameters
+    ----------
+    verbose : int
+        0 is silent; 1 shows a progress bar with loss, validation score and time left; 2 adds a line
+        for each validation.
+    max_iter : int
+        Iterations of the whole fit.
+    done : int
+        Iterations that are already done.
+    """
+
+    def __init__(self, verbose: int, max_iter: int, done: int = 0) -> None:
+        self.verbose = verbose
+        self.bar = tqdm(
+            total=max_iter, initial=done, disable=not verbose, desc="distilling", unit="it"
+        )
+        self.score: float | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.close()
+
+    def __call__(self, iteration: Iteration, score: float | None, expected: int) -> None:
+        """Report an iteration.
+
+        Parameters
+        ----------
+        iteration : Iteration
+            What happened.
+        score : float or None
+            The validation score, where it was just measured.
+        expected : int
+            Projected number of iterations of the whole fit.
+        """
+        if not self.verbose:
+            return
+        shown = {"loss": f"{iteration.loss:.3f}"}
+        if score is not None:
+            self.score = score
+        if self.score is not None:
+            shown["val"] = f"{self.score:.3f}"
+        self.bar.total = expected
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+        if self.verbose > 1 and score is not None:
+            self.bar.write(
+                f"iteration {iteration.done}: loss {iteration.loss:.4f}, "
+                f"validation score {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
+            )
+
+    def close(self, acceleration: dict[str, object]) -> None:
+        """Report how the steps were taken, with ``verbose=2``."""
+        if self.verbose > 1:
+            self.bar.write(", ".join(f"{name} {value}" for name, value in acceleration.items()))

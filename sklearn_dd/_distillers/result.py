@@ -1,0 +1,213 @@
+"""What a fitted distiller offers: its data, the scores of students, predictions."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Self
+
+import sklearn
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _clone_parametrized,
+)
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
+
+from .._data import Array, Continuous, as_tensor, new_samples
+from .._distilled import DistilledData, Recipe
+from .._evaluation import Evaluation
+from .._student import Student
+
+_BATCH = 512  # samples that are predicted at a time
+_COLUMNS = {"pandas": "columns", "polars": "schema"}  # the argument of DataFrame that names them
+
+
+class FittedDistiller(
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    BaseEstimator,
+    auto_wrap_output_keys=None,  # type: ignore[call-arg]  # scikit-learn cannot wrap a triple
+):
+    """The methods of a distiller after its fit."""
+
+    X_syn_: Array
+    y_syn_: Array
+    lrs_: Array
+    recipe_: Recipe
+    student_: Student
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # A subclass that redefines transform would be wrapped again.
+        super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
+
+    def transform(self, X: Any = None) -> DistilledData:
+        """Return the distilled data.
+
+        Parameters
+        ----------
+        X : array-like, default=None
+            Checked if it is given, as a pipeline does, and otherwise not used.
+
+        Returns
+        -------
+        DistilledData
+            ``(X_syn, y_syn, lrs)``; copies. With ``set_output`` and flat samples, ``X_syn`` is a
+            DataFrame.
+        """
+        data = self._distilled_data()
+        if X is not None:
+            new_samples(self, X)
+        config = getattr(self, "_sklearn_output_config", {})
+        container = config.get("transform", sklearn.get_config()["transform_output"])
+        if container == "default" or data.X.ndim != 2:
+            return data
+        library = importlib.import_module(container)
+        names = list(self.get_feature_names_out())
+        frame = library.DataFrame(data.X, **{_COLUMNS[container]: names})
+        return DistilledData(frame, data.y, data.lrs, data.recipe)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of flat synthetic samples.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            ``None`` leaves it as it is.
+
+        Returns
+        -------
+        BaseDistiller
+            The distiller itself.
+        """
+        if transform is None:
+            return self
+        if transform not in ("default", *_COLUMNS):
+            raise ValueError(
+                f"transform must be 'default', 'pandas', 'polars' or None, got {transform!r}."
+            )
+        self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def evaluate(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        n_inits: int = 20,
+        student: Any = None,
+        init: Any = None,
+        n_epochs: int | None = None,
+        each_step: bool = False,
+        scoring: Any = None,
+        random_state: Any = None,
+    ) -> Evaluation:
+        """Train fresh students on the distilled data alone and score them on real samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples that no fit has seen.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their classes, labels or numbers.
+        n_inits : int, default=20
+            Students. The nets of a pool are used at most once each, one known net once.
+        student : None, nn.Module class or NeuralNetClassifier, default=None
+            Another architecture; ``None`` takes the one that the data were distilled for. A class
+            is trained by the optimiser that they were distilled for, a skorch net by its own.
+        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
+            Another weight prior. ``None`` takes the prior that the data were distilled for; another
+            architecture takes it only if it is a callable, and ``"random"`` otherwise. The data
+            were distilled for the nets of their pool: to know what other nets learn, pass nets
+            that were held out.
+        n_epochs : int or None, default=None
+            Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
+            epoch are repeated.
+        each_step : bool, default=False
+            Score students before the first step and after each step too. With many steps and
+            samples that takes longer than training.
+        scoring : str, callable or None, default=None
+            A scorer of scikit-learn, by name or as ``(estimator, X, y) -> float``. ``None`` is
+            accuracy, the share of samples with all labels right, or R².
+        random_state : int, RandomState instance or None, default=None
+            Decides the initial weights. ``None`` takes a stream of the fit's own seed from which
+            the fit never drew.
+
+        Returns
+        -------
+        Evaluation
+            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores``: (T + 1, n_inits) with
+            ``each_step=True``, else (1, n_inits).
+
+        See Also
+        --------
+        DistilledData.evaluate : The same for data from a file.
+        """
+        data = self._distilled_data()
+        return data.evaluate(
+            new_samples(self, X), y, n_inits=n_inits, student=student, init=init,
+            n_epochs=n_epochs, each_step=each_step, scoring=scoring, random_state=random_state,
+            device=self.device,
+        )  # fmt: skip
+
+    def _distilled_data(self) -> DistilledData:
+        check_is_fitted(self)
+        return DistilledData(self.X_syn_.copy(), self.y_syn_.copy(), self.lrs_.copy(), self.recipe_)
+
+    @torch.no_grad()
+    def _outputs(self, X: Any) -> torch.Tensor:
+        """The outputs of ``student_`` for samples."""
+        check_is_fitted(self)
+        X = new_samples(self, X)
+        # Not with skorch's predict, whose DataLoader moves torch's global generator.
+        batches = (as_tensor(X[rows]) for rows in gen_batches(len(X), _BATCH))
+        return torch.cat([self.student_.infer(x).cpu() for x in batches])
+
+    def __sklearn_clone__(self) -> Self:
+        new = _clone_parametrized(self)
+        new.init = self.init  # a clone of a fitted net would not be fitted
+        return new
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+class FittedClassifier(ClassifierMixin, FittedDistiller):
+    """The same with classes, or several labels, as targets."""
+
+    def predict(self, X: Any) -> Array:
+        """Predict classes with a student that was trained on the distilled data alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
+        """
+        return self.recipe_.targets.predictions(self._outputs(X))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Predict class probabilities with a student trained on the distilled data alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
+        """
+        outputs, targets = self._outputs(X), self.recipe_.targets
+        assert not isinstance(targets, Continuous)
+        return targets.probabilities(outputs).numpy()

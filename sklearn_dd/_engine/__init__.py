@@ -1,0 +1,113 @@
+"""The engine: distillation in torch alone. What the rest of the package uses of it."""
+
+from .carry import Params, Step, as_leaves
+from .distilled_set import (
+    CLASS_PROBABILITIES,
+    LABEL_PROBABILITIES,
+    NUMBERS,
+    DistilledSet,
+    LabelParametrisation,
+)
+from .fast.kernels import CONVOLUTION, POOLING, Kernels, with_kernels
+from .fast.tracing import Traced
+from .hypergradients.augmented import Augment, Augmented
+from .hypergradients.clipped import Clipped
+from .hypergradients.cuda_graph import CudaGraph
+from .hypergradients.distribution_matching import DistributionMatching
+from .hypergradients.gradient_matching import GradientMatching
+from .hypergradients.problem import (
+    FunctionMethod,
+    Hypergradient,
+    Method,
+    OuterProblem,
+    TargetKind,
+    as_method,
+)
+from .hypergradients.reference import naive_hypergradient
+from .hypergradients.ridge import Ridge
+from .hypergradients.unrolled import Unrolled
+from .inner_loop import inner_steps, train, unroll
+from .losses import (
+    Loss,
+    Objective,
+    binary_cross_entropy,
+    classification,
+    cross_entropy,
+    mean_over_students,
+    mean_squared_error,
+    multilabel,
+    regression,
+)
+from .optimizers import SGD, Adam, Momentum, Optimizer
+from .outer_loop import Iteration, OuterLoop
+from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_net
+from .private_torch import ConvNd
+from .reducer import Reducer, join
+from .seeds import Drawing, Stream, fold, generator
+from .student_fn import StudentFn, pure, pure_features
+
+__all__ = [
+    "CLASS_PROBABILITIES",
+    "CONVOLUTION",
+    "LABEL_PROBABILITIES",
+    "NUMBERS",
+    "POOLING",
+    "SGD",
+    "Adam",
+    "Augment",
+    "Augmented",
+    "Clipped",
+    "ConvNd",
+    "CudaGraph",
+    "DistilledSet",
+    "DistributionMatching",
+    "Drawing",
+    "FunctionMethod",
+    "GradientMatching",
+    "Hypergradient",
+    "Iteration",
+    "Kernels",
+    "LabelParametrisation",
+    "Loss",
+    "Method",
+    "Momentum",
+    "Objective",
+    "Optimizer",
+    "OuterLoop",
+    "OuterProblem",
+    "Params",
+    "Pool",
+    "Prior",
+    "Reducer",
+    "Ridge",
+    "Step",
+    "Stream",
+    "StudentFn",
+    "TargetKind",
+    "Traced",
+    "Unrolled",
+    "Weights",
+    "as_leaves",
+    "as_method",
+    "binary_cross_entropy",
+    "classification",
+    "cross_entropy",
+    "distinct",
+    "draw",
+    "fold",
+    "generator",
+    "hold_out_nets",
+    "inner_steps",
+    "join",
+    "known_net",
+    "mean_over_students",
+    "mean_squared_error",
+    "multilabel",
+    "naive_hypergradient",
+    "pure",
+    "pure_features",
+    "regression",
+    "train",
+    "unroll",
+    "with_kernels",
+]

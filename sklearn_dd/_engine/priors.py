@@ -1,0 +1,80 @@
+"""Weight priors p(θ_0): where students start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .carry import Params
+from .seeds import Drawing, generator
+
+Weights = dict[str, Tensor]
+"""The parameters of one student: name -> shape."""
+
+Prior = Callable[[torch.Generator], Weights]
+"""A generator -> the initial parameters of one student."""
+
+
+def random(build: Callable[[], nn.Module]) -> Prior:
+    """The prior of the module's own constructor."""
+
+    def prior(g: torch.Generator) -> Weights:
+        with Drawing(g):
+            return {name: p.detach() for name, p in build().named_parameters()}
+
+    return prior
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool of known nets, drawn with equal probability; of one net, that net."""
+
+    members: Sequence[Weights]
+
+    def __call__(self, g: torch.Generator) -> Weights:
+        """Draw one of them."""
+        return self.members[int(torch.randint(len(self.members), (), generator=g))]
+
+
+def distinct(prior: Prior, n: int) -> range:
+    """The indices to draw so that no net of a pool is drawn twice, at most ``n``."""
+    return range(min(n, len(prior.members)) if isinstance(prior, Pool) else n)
+
+
+def known_net(prior: Prior) -> Weights | None:
+    """The net of a pool of one, else None."""
+    return prior.members[0] if isinstance(prior, Pool) and len(prior.members) == 1 else None
+
+
+def hold_out_nets(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Prior, Prior]:
+    """Split a pool into nets to learn from and nets to validate with.
+
+    Samples that are learned for some nets can suit these far better than other nets. A prior that
+    is no pool, or too small a pool, is returned twice.
+    """
+    if not isinstance(prior, Pool):
+        return prior, prior
+    n_held_out = int(fraction * len(prior.members))
+    if n_held_out == 0:
+        return prior, prior
+    order = torch.randperm(len(prior.members), generator=g).tolist()
+    members = [prior.members[i] for i in order]
+    return Pool(members[n_held_out:]), Pool(members[:n_held_out])
+
+
+def draw(
+    prior: Prior, indices: Iterable[int], *keys: int, device: torch.device | None = None
+) -> Params:
+    """Draw stacked parameters; those with index i depend on ``keys`` and i alone.
+
+    The nets of a pool are drawn without replacement until all have been drawn.
+    """
+    if isinstance(prior, Pool):
+        order = torch.randperm(len(prior.members), generator=generator(*keys)).tolist()
+        drawn = [prior.members[order[i % len(order)]] for i in indices]
+    else:
+        drawn = [prior(generator(*keys, i)) for i in indices]
+    return {name: torch.stack([w[name] for w in drawn]).to(device) for name in drawn[0]}

@@ -1,0 +1,201 @@
+"""How well students do that were trained on distilled data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import check_scoring
+from torch import Tensor
+
+from ._data import Array, Continuous, RealData, Targets
+from ._engine import (
+    Objective,
+    Params,
+    Step,
+    StudentFn,
+    TargetKind,
+    mean_over_students,
+    train,
+    unroll,
+)
+from ._scores import Score, accuracies, r2_scores, subset_accuracies
+
+SCORES: dict[TargetKind, Score] = {
+    TargetKind.MULTICLASS: accuracies,
+    TargetKind.MULTILABEL: subset_accuracies,
+    TargetKind.CONTINUOUS: r2_scores,
+}
+"""The score of each kind of y where the user names no other."""
+
+
+class Evaluation(NamedTuple):
+    """Scores of students over several initialisations.
+
+    Attributes
+    ----------
+    mean, std : float
+        Mean and standard deviation of ``scores``.
+    scores : ndarray of shape (n_inits,)
+        Score of each student after the whole schedule: accuracy, R² in a regression, or that of
+        ``scoring``.
+    step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
+        Score before the first gradient step and after each step; or one row, after the last.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distiller = DatasetDistiller(max_iter=50, random_state=0).fit(X, y)
+    >>> evaluation = distiller.evaluate(X, y, n_inits=5)
+    >>> evaluation.mean > 0.9, evaluation.scores.shape, evaluation.step_scores.shape
+    (True, (5,), (1, 5))
+    """
+
+    mean: float
+    std: float
+    scores: Array
+    step_scores: Array
+
+
+@dataclass(frozen=True)
+class Training:
+    """Students and the schedule that trains them.
+
+    Parameters
+    ----------
+    student : StudentFn
+        The student.
+    params : dict of Tensor
+        Where they start, stacked.
+    steps : list of Step
+        The schedule.
+    """
+
+    student: StudentFn
+    params: Params
+    steps: list[Step]
+
+    def trained(self) -> Iterator[Params]:
+        """Yield the parameters of each group of students after the last step."""
+        for group in self.student.groups(self.params):
+            yield train(self.student, self.student.optimizer.start(group), self.steps)[0]
+
+    def scores(self, real: RealData, score: Score) -> Tensor:
+        """The score of each student after the last step (n_inits,)."""
+        return torch.cat([score(self.student, params, real) for params in self.trained()])
+
+    def step_scores(self, real: RealData, score: Score) -> Tensor:
+        """Scores before the first step and after each step (T + 1, n_inits)."""
+        by_group = [
+            torch.stack(
+                [
+                    score(self.student, carry[0], real)
+                    for carry in unroll(
+                        self.student, self.student.optimizer.start(group), self.steps
+                    )
+                ]
+            )
+            for group in self.student.groups(self.params)
+        ]
+        return torch.cat(by_group, dim=1)
+
+    def negative_objective(self, real: RealData, objective: Objective) -> float:
+        """Minus the outer objective on ``real``, mean over students."""
+        total, groups = 0.0, list(self.trained())
+        for params in groups:
+            for x, y in real.in_order():
+                with torch.no_grad():
+                    loss = mean_over_students(objective, self.student.apply(params, x), y)
+                total -= float(loss) * len(y)
+        return total / len(groups) / len(real)
+
+    def outputs(self, real: RealData, steps: list[Step] | None = None) -> Tensor:
+        """Outputs of the trained students (n_inits, n, n_outputs); ``steps`` may be fewer."""
+        chosen = self if steps is None else Training(self.student, self.params, steps)
+        return torch.cat([outputs(self.student, params, real) for params in chosen.trained()])
+
+
+def outputs(student: StudentFn, params: Params, real: RealData) -> Tensor:
+    """Outputs (n_inits, n, n_outputs) on the CPU of one student or of several, stacked."""
+    with torch.no_grad():
+        parts = [student.apply(params, x).cpu() for x, _ in real.in_order()]
+    found = torch.cat(parts, dim=-2)
+    return found if found.ndim == 3 else found[None]
+
+
+def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
+    """A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``, as a score of students.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        What scikit-learn's ``cross_validate`` takes as one metric.
+    targets : Multiclass, Multilabel or Continuous
+        What y holds.
+    y : array-like
+        The true y as the user holds it.
+    """
+    kind = _Regressor if isinstance(targets, Continuous) else _Classifier
+    # Checks the name, or that it is callable.
+    measure = check_scoring(kind(targets, None), scoring=scoring)
+    y = np.asarray(y)
+
+    def score(student: StudentFn, params: Params, real: RealData) -> Tensor:
+        found = outputs(student, params, real)
+        return torch.tensor(
+            [measure(kind(targets, of_one), real.X, y) for of_one in found]
+        ).double()
+
+    return score
+
+
+def evaluate(training: Training, real: RealData, score: Score, each_step: bool) -> Evaluation:
+    """Train students; score them at the end, or also before the first step and after each."""
+    if each_step:
+        scores = training.step_scores(real, score).numpy()
+    else:
+        scores = training.scores(real, score)[None].numpy()
+    return Evaluation(float(scores[-1].mean()), float(scores[-1].std()), scores[-1], scores)
+
+
+class _Predicted(BaseEstimator):
+    """A student's outputs on known samples, as an estimator for scikit-learn's scorers."""
+
+    def __init__(self, targets: Targets, found: Tensor | None) -> None:
+        self.targets, self.found = targets, found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> _Predicted:
+        """Scorers ask that there is such a method."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> Array:
+        """What the student predicts for the samples of ``found``."""
+        assert self.found is not None
+        return self.targets.predictions(self.found)
+
+
+class _Classifier(ClassifierMixin, _Predicted):
+    @property
+    def classes_(self) -> Array:
+        """Class labels."""
+        assert not isinstance(self.targets, Continuous)
+        return self.targets.values
+
+    def predict_proba(self, X: Any) -> Array:
+        """Class probabilities for the samples of ``found``."""
+        assert not isinstance(self.targets, Continuous)
+        assert self.found is not None
+        return self.targets.probabilities(self.found).numpy()
+
+
+class _Regressor(RegressorMixin, _Predicted):
+    pass

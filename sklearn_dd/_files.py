@@ -1,0 +1,100 @@
+"""Tensors and facts in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Parameters
+    ----------
+    name : str
+        Stands in the file.
+    version : int
+        The latest that is known.
+    content : str
+        What such a file holds, for messages.
+    writer : str
+        What writes it, for messages.
+    """
+
+    name: str
+    version: int
+    content: str
+    writer: str
+
+    def write(self, path: PathLike, tensors: Mapping[str, Tensor], facts: Any) -> None:
+        """Write tensors, and facts that JSON can hold."""
+        path = check_folder(path)
+        metadata = {"format": self.name, "version": str(self.version), "recipe": json.dumps(facts)}
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            # No two of them may share memory.
+            own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+            save_file(own, part, metadata)
+            os.replace(part, path)
+
+    def read(self, path: PathLike) -> tuple[dict[str, Tensor], Any]:
+        """Read them back; a ValueError tells what is wrong with a file."""
+        path = _of_a_file(path)
+        try:
+            with safe_open(os.fspath(path), framework="pt") as f:
+                metadata = f.metadata() or {}
+                known = metadata.get("format") == self.name
+                tensors = {name: f.get_tensor(name) for name in f.keys() if known}  # noqa: SIM118
+        except SafetensorError as error:
+            raise self.damaged(path, error) from error
+        if not known:
+            raise ValueError(
+                f"{os.fspath(path)!r} holds tensors, but not {self.content}: its format is "
+                f"{metadata.get('format')!r}, not {self.name!r}. Write it with {self.writer}."
+            )
+        try:
+            if int(metadata["version"]) <= self.version:
+                return tensors, json.loads(metadata["recipe"])
+        except (LookupError, ValueError) as error:
+            raise self.damaged(path, error) from error
+        raise ValueError(
+            f"{os.fspath(path)!r} has version {metadata['version']} of the format, and "
+            f"this sklearn_dd reads up to {self.version}: install a newer one."
+        )
+
+    def damaged(self, path: PathLike, error: Exception) -> ValueError:
+        """What to raise for a file that is not whole."""
+        return ValueError(
+            f"{os.fspath(path)!r} is not a whole file of {self.content} ({error}). It is damaged "
+            f"or of another kind: write it again with {self.writer}."
+        )
+
+
+def _of_a_file(path: PathLike) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder: name a file in it.")
+    return path
+
+
+def check_folder(path: PathLike) -> Path:
+    """The path of a file to be written, whose folder must be there."""
+    path = _of_a_file(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{str(path)!r} must lie in a folder that exists: make {str(path.parent)!r}, or name "
+            "another file."
+        )
+    return path

@@ -1,0 +1,22 @@
+"""Students: from what the user names to pure functions, and to skorch nets."""
+
+from .function import Acceleration, acceleration, student_fn
+from .replay import Student, replay_student
+from .spec import StudentSpec, choose_student
+from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
+
+__all__ = [
+    "NET",
+    "Acceleration",
+    "Nets",
+    "Student",
+    "StudentSpec",
+    "acceleration",
+    "choose_student",
+    "known_nets",
+    "load_pool",
+    "replay_student",
+    "state_of",
+    "student_fn",
+    "weight_prior",
+]
