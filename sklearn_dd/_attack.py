@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -212,8 +212,8 @@ def attack_report(
     training = data.training(n_inits, student, init, n_epochs, random_state, distiller.device)
     real = data.real_data(samples, indices, distiller.device)
     before, after = (
-        _attack_scores(training.outputs(real, steps), indices, resolved, counts)
-        for steps in ([], training.steps)
+        _attack_scores(chosen.outputs(real), indices, resolved, counts)
+        for chosen in (replace(training, steps=[]), training)
     )
     return AttackReport(before, after)
 

@@ -39,7 +39,6 @@ from ._engine import (
 from ._evaluation import Training
 from ._scores import accuracies
 from ._selection import (
-    Chooser,
     choose_by_class,
     cluster_centers,
     herding,
@@ -178,7 +177,10 @@ class Baseline(FittedClassifier, BaseDistiller):
     checkpoint: ClassVar[None] = None
     checkpoint_every: ClassVar[int] = 1
 
-    choose: ClassVar[Chooser]
+    @staticmethod
+    def choose(z: Array, wanted: int, rng: np.random.Generator) -> Array:
+        """Choose samples of one class; see the description of the class."""
+        raise NotImplementedError
 
     @property
     def validation_fraction(self) -> float:

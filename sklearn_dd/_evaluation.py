@@ -115,10 +115,9 @@ class Training:
                 total -= float(loss) * len(y)
         return total / len(groups) / len(real)
 
-    def outputs(self, real: RealData, steps: list[Step] | None = None) -> Tensor:
-        """Outputs of the trained students (n_inits, n, n_outputs); ``steps`` may be fewer."""
-        chosen = self if steps is None else Training(self.student, self.params, steps)
-        return torch.cat([outputs(self.student, params, real) for params in chosen.trained()])
+    def outputs(self, real: RealData) -> Tensor:
+        """Outputs of the trained students (n_inits, n, n_outputs)."""
+        return torch.cat([outputs(self.student, params, real) for params in self.trained()])
 
 
 def outputs(student: StudentFn, params: Params, real: RealData) -> Tensor:

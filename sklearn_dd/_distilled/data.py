@@ -79,7 +79,8 @@ class DistilledData(_Triple):
         raise TypeError(
             "Distilled data are a triple (X, y, lrs), not one array. In a Pipeline, a distiller "
             "must be the last step, because it changes the number of samples and their labels. "
-            "Take X_syn, y_syn, lrs = pipe[-1].transform(), and fit the next estimator on X_syn, y_syn."
+            "Take X_syn, y_syn, lrs = pipe[-1].transform() and fit the next estimator on X_syn, "
+            "y_syn."
         )
 
     @with_gradients
