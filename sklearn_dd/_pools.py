@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -158,28 +159,34 @@ def train_pool(
     }
     store = _Store(folder, run)
 
+    def initial(i: int) -> Weights:
+        return {name: p[0] for name, p in draw(prior, [i], seed, Stream.INIT).items()}
+
+    train = partial(_train, spec, real=real, n_epochs=n_epochs, lr=lr, augment=transform, seed=seed)
     size = at_once if student_fn(spec, real.device, cross_entropy).stackable else 1
+    _train_missing(store, n_nets, size, initial, train, n_jobs, verbose)
+    return Nets(store.nets[i] for i in range(n_nets))
+
+
+def _train_missing(
+    store: _Store,
+    n_nets: int,
+    size: int,  # nets that are trained together
+    initial: Callable[[int], Weights],
+    train: Callable[[list[Weights]], list[Weights]],
+    n_jobs: int | None,
+    verbose: int,
+) -> None:
+    """Train the nets that the store does not hold, and keep them there."""
     missing = [i for i in range(n_nets) if i not in store.nets]
     shares = [missing[i : i + size] for i in range(0, len(missing), size)]
-    jobs = (
-        delayed(_train)(
-            spec,
-            [
-                {name: p[0] for name, p in draw(prior, [i], seed, Stream.INIT).items()}
-                for i in share
-            ],
-            real, n_epochs, lr, transform, seed,
-        )
-        for share in shares
-    )  # fmt: skip
+    jobs = (delayed(train)([initial(i) for i in share]) for share in shares)
     done = n_nets - len(missing)
     with tqdm(total=n_nets, initial=done, disable=not verbose, desc="training", unit="net") as bar:
         trained = Parallel(n_jobs, return_as="generator")(jobs)
         for share, nets in zip(shares, trained, strict=True):
-            _check_finite(share, nets, lr)
             store.keep(share, nets)
             bar.update(len(share))
-    return Nets(store.nets[i] for i in range(n_nets))
 
 
 def _check_numbers(lr: float, **integers: int) -> None:
@@ -200,15 +207,6 @@ def _transformation(augment: Any, sample_shape: tuple[int, ...]) -> Augment | No
             f"{sorted(AUGMENTATIONS)}, got {augment!r} for samples of shape {sample_shape}."
         )
     return AUGMENTATIONS[augment]
-
-
-def _check_finite(share: Sequence[int], nets: list[Weights], lr: float) -> None:
-    for i, net in zip(share, nets, strict=True):
-        if not all(p.isfinite().all() for p in net.values()):
-            raise ValueError(
-                f"Training of net {i} diverged: with lr={lr} its weights are not finite. Lower lr, "
-                "and give another folder where there is one."
-            )
 
 
 def _train(
@@ -235,6 +233,11 @@ def _train(
             cross_entropy(logits, F.one_hot(y, logits.shape[-1])).backward()
             optimizer.step()
             scheduler.step()
+    if not all(p.isfinite().all() for p in params.values()):
+        raise ValueError(
+            f"Training diverged: with lr={lr} the weights of a net are not finite. Lower lr, and "
+            "give another folder if you gave one."
+        )
     return [{name: p[i].cpu().clone() for name, p in params.items()} for i in range(len(nets))]
 
 

@@ -1,7 +1,8 @@
-"""Student networks.
+"""Students: the networks that learn from distilled data.
 
-Each takes the shape of one sample and the number of classes, and returns logits. A network of your
-own needs no more than that: a constructor that may name ``sample_shape`` and ``n_classes``.
+Each takes the shape of one sample and the number of classes, and returns logits. A student of your
+own is any ``nn.Module`` class that does so. Its constructor may name ``sample_shape`` and
+``n_classes``.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class MLP(nn.Sequential):
 class LeNet(nn.Module):
     """LeNet-5 as in Dataset Distillation: two convolutions and three linear layers.
 
-    Its weights start Xavier-normal and its biases at 0, as they do there.
+    As in that paper, weights start Xavier-normal and biases at 0.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class LeNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(channels, 6, 5, padding=padding),
             nn.MaxPool2d(2),
-            nn.ReLU(),  # the same as before pooling, and a quarter of the work
+            nn.ReLU(),  # after pooling the result is the same, at a quarter of the work
             nn.Conv2d(6, 16, 5),
             nn.MaxPool2d(2),
             nn.ReLU(),
@@ -107,14 +108,25 @@ class LeNet(nn.Module):
         xavier_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        """Return the logits of a batch of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, channels, height, width)
+            Images.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes)
+            Logits.
+        """
         return self.classifier(self.features(x))
 
 
 class ConvNet(nn.Sequential):
     """Blocks of convolution, instance norm, ReLU and average pooling, then a linear layer.
 
-    The network on which distillation methods are compared has ``width=128, depth=3``.
+    In the literature, distillation methods are compared with ``width=128, depth=3``.
 
     Parameters
     ----------
@@ -125,7 +137,7 @@ class ConvNet(nn.Sequential):
     width : int, default=32
         Channels of each block.
     depth : int or None, default=None
-        Number of blocks; ``None`` takes three, or fewer where the last one would see less than
+        Number of blocks. ``None`` takes three, or fewer if the last one would see fewer than
         4 × 4 pixels.
 
     References
@@ -151,7 +163,7 @@ class ConvNet(nn.Sequential):
         channels, height, n_columns = _image_shape(sample_shape, "ConvNet", at_least=2)
         side = min(height, n_columns)
         if depth is None:
-            # The last block keeps at least 4 × 4 pixels of the image, 2 × 2 after its pooling.
+            # The input of the last block has at least 4 × 4 pixels, its output 2 × 2.
             depth = max(1, min(3, side.bit_length() - 2))
         layers: list[nn.Module] = []
         for _ in range(depth):
@@ -166,9 +178,9 @@ class ConvNet(nn.Sequential):
 
 
 class AlexCifarNet(nn.Module):
-    """The network of Dataset Distillation for CIFAR-10: two convolutions, three linear layers.
+    """The student of Dataset Distillation for CIFAR-10: two convolutions, three linear layers.
 
-    Its weights start Xavier-normal and its biases at 0, as they do there.
+    As in that paper, weights start Xavier-normal and biases at 0.
 
     Parameters
     ----------
@@ -196,7 +208,7 @@ class AlexCifarNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(channels, 64, 5, padding=2),
             nn.MaxPool2d(3, stride=2, padding=1),
-            nn.ReLU(),  # the same as before pooling, and a quarter of the work
+            nn.ReLU(),  # after pooling the result is the same, at a quarter of the work
             _ResponseNorm(),
             nn.Conv2d(64, 64, 5, padding=2),
             nn.ReLU(),
@@ -215,14 +227,25 @@ class AlexCifarNet(nn.Module):
         xavier_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
-        if x.device.type == "cpu":  # pooling then takes many channels at a time
+        """Return the logits of a batch of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, channels, height, width)
+            Images.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes)
+            Logits.
+        """
+        if x.device.type == "cpu":  # pooling is faster with the channels last
             x = x.contiguous(memory_format=torch.channels_last)
         return self.classifier(self.features(x))
 
 
 class _ResponseNorm(nn.Module):
-    """Local response norm over channels, as sums of slices: faster than torch's 3-D pooling."""
+    """Local response normalisation, as a sum of slices: faster than torch's 3-D pooling."""
 
     def forward(self, x: Tensor) -> Tensor:
         """As ``nn.LocalResponseNorm(4, alpha=1e-3 / 9, beta=0.75, k=1)``."""
@@ -232,10 +255,10 @@ class _ResponseNorm(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """AlexNet for images of about 224 × 224 pixels, with the parameter names of torchvision's.
+    """AlexNet for images of about 224 × 224 pixels, with the parameter names of torchvision.
 
-    The last layer starts with weights 0 and biases 1, as it does in Dataset Distillation, so that
-    all classes are alike at first.
+    As in Dataset Distillation, the last layer starts with weights 0 and biases 1, so that all
+    classes have the same logit at first.
 
     Parameters
     ----------
@@ -246,9 +269,8 @@ class AlexNet(nn.Module):
 
     Notes
     -----
-    A state dict of torchvision's with ImageNet weights becomes ``init``, one known net, when its
-    last layer is replaced. Give images in the units that the weights were trained in, and keep
-    them::
+    To start from the ImageNet weights of torchvision, pass their state dict as ``init``, with a
+    new last layer. Standardise the images as the weights expect, and set ``standardize=False``::
 
         weights = torch.load("alexnet.pth")
         fresh = AlexNet((3, 224, 224), 20).state_dict()
@@ -257,12 +279,13 @@ class AlexNet(nn.Module):
             student=AlexNet, init=weights | head, standardize=False, n_epochs=3, distill_lr=0.001
         )
 
-    Dropout is off in students, and so is not here.
+    The dropout layers of torchvision are left out, because dropout is off in students.
 
     References
     ----------
     Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks,
-    arXiv:1404.5997.
+    arXiv:1404.5997. Last layer: Wang, Zhu, Torralba and Efros (2018), Dataset Distillation,
+    arXiv:1811.10959.
 
     Examples
     --------
@@ -294,7 +317,7 @@ class AlexNet(nn.Module):
         last = nn.Linear(4096, n_classes)
         nn.init.zeros_(last.weight)
         nn.init.ones_(last.bias)
-        # In the places of dropout stand identities, so that the names are torchvision's.
+        # Identities stand in for dropout, so that parameters have the names of torchvision.
         self.classifier = nn.Sequential(
             nn.Identity(),
             nn.Linear(256 * 6 * 6, 4096),
@@ -306,7 +329,18 @@ class AlexNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (batch, n_classes) of images (batch, channels, height, width)."""
+        """Return the logits of a batch of images.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, channels, height, width)
+            Images.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_classes)
+            Logits.
+        """
         return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
@@ -315,7 +349,7 @@ def _image_shape(sample_shape: tuple[int, ...], name: str, at_least: int) -> tup
         raise ValueError(
             f"{name} takes images of sample_shape (channels, height, width), at least {at_least} "
             f"pixels high and wide, but got sample_shape={tuple(sample_shape)}. "
-            "Give sample_shape to the distiller, or choose student=MLP."
+            "Pass sample_shape to the distiller, or choose student=MLP."
         )
     channels, height, width = sample_shape
     return channels, height, width

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from typing import Any, Self
 
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from .._data import Continuous, RealSet
-from .._distilled import DistilledData
 from .._engine import DistilledSet
-from .._files import PathLike
-from .._guards import all_or_nothing, warn_user
-from .._student import acceleration, replay_student
+from .._guards import all_or_nothing
 from .checkpoint import Checkpoint
-from .monitor import Monitor
-from .phases import Phase, phases
+from .phases import Phase, phases_of
 from .problem import Problem
 from .progress import Progress
 from .result import FittedDistiller
 from .run import Run
-
-_DIVERGED = (
-    "The last outer iterations were not finite and were undone; the fit keeps its best iterate. "
-    "Lower distill_lr or outer_lr, or take fewer steps."
-)
 
 
 class BaseDistiller(FittedDistiller):
@@ -34,7 +23,7 @@ class BaseDistiller(FittedDistiller):
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
-    def fit(self, X: Any, y: Any, *, resume_from: PathLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, *, resume_from: str | os.PathLike[str] | None = None) -> Self:
         """Learn synthetic samples, their labels and step sizes.
 
         Ctrl-C ends the fit early and keeps the best iterate so far.
@@ -58,36 +47,24 @@ class BaseDistiller(FittedDistiller):
             The fitted distiller.
         """
         resumed = Checkpoint.read(resume_from)
-        problem = Problem.from_parameters(self, self._read(X, y), self._seed(resumed))
+        problem = Problem.from_parameters(self, X, y, self._seed(resumed))
         resumed.check(problem.fixed_parameters)
+        phases = self._phases(problem)
         distilled = self._start(problem)
-        monitor = Monitor(
-            distilled, problem.validator(distilled), self.max_iter, self.n_iter_no_change
-        )
-        run = Run(
-            problem, distilled, self._phases(problem), monitor, resumed,
-            max_iter=self.max_iter, max_time=self.max_time,
-            checkpoint=self.checkpoint, every=self.checkpoint_every,
-        )  # fmt: skip
+        run = Run(self, problem, distilled, phases, resumed)
         verbose = self.verbose if problem.reducer.is_main() else 0
-        with Progress(verbose, self.max_iter, monitor.done) as progress, _interruptible():
-            for iteration in run:  # draw a batch and students, differentiate, step
-                score = monitor.update(iteration)
+        with Progress(verbose, self.max_iter, run.monitor.done) as progress:
+            for iteration in run:  # a real batch, students, the hypergradient, a step of Adam
+                score = run.monitor.update(iteration)
                 run.write_checkpoint()
                 progress(iteration, score, run.expected())
-                if monitor.out_of_patience:
+                if run.monitor.out_of_patience:
                     break
             else:
-                monitor.close()
-            progress.close(acceleration(problem.student))
-        if monitor.has_diverged:
-            warn_user(_DIVERGED, RuntimeWarning)
-        distilled.restore(monitor.best)
-        return self._publish(problem, distilled, monitor)
-
-    def _read(self, X: Any, y: Any) -> RealSet:
-        """X and y, checked; the one thing that classifier and regressor do differently."""
-        raise NotImplementedError
+                run.monitor.close()
+            progress.report(problem.acceleration())
+        distilled.restore(run.monitor.best)
+        return self._publish(problem, distilled, run.monitor)
 
     def _seed(self, resumed: Checkpoint) -> int:
         """The seed of all draws: that of the fit that is continued, or a new one."""
@@ -105,52 +82,7 @@ class BaseDistiller(FittedDistiller):
 
     def _phases(self, problem: Problem) -> list[Phase]:
         """The parts of the fit."""
-        return phases(
+        return phases_of(
             self.method, problem.objective, self.augment, problem.student, problem.real.targets,
             problem.spec.sample_shape, problem.device,
         )  # fmt: skip
-
-    def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Monitor) -> Self:
-        """Set the fitted attributes."""
-        recipe, targets = problem.recipe, problem.real.targets
-        x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
-        self.X_syn_ = recipe.units.inverse(x.flatten(0, 1)).numpy()
-        self.y_syn_ = targets.decode(y.flatten(0, 1), distilled.learns_labels)
-        self.lrs_ = lrs.numpy()
-        if not isinstance(targets, Continuous):
-            self.classes_ = targets.values
-        self.recipe_, self.seed_ = recipe, problem.seed
-        self.sample_shape_ = problem.spec.sample_shape
-        self.history_, self.n_iter_ = monitor.history, monitor.done
-        self.acceleration_ = acceleration(problem.student)
-        self.student_ = replay_student(
-            problem.spec, problem.first_weights(), recipe.units, targets, self.X_syn_.copy(),
-            self.y_syn_, self.lrs_, problem.device,
-        )  # fmt: skip
-        return self
-
-    def fit_transform(self, X: Any, y: Any) -> DistilledData:
-        """Distil, and return the distilled data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Real samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
-
-        Returns
-        -------
-        DistilledData
-            ``(X_syn, y_syn, lrs)``.
-        """
-        return self.fit(X, y).transform()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the fit early."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        warn_user("Interrupted: the best iterate so far is kept.")

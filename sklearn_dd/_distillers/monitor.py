@@ -79,11 +79,6 @@ class Monitor:
         return score
 
     @property
-    def has_diverged(self) -> bool:
-        """Whether the last iteration was not finite and was undone."""
-        return self.n_rejected > 0
-
-    @property
     def out_of_patience(self) -> bool:
         """Whether the best iterate was found too long ago."""
         if self.n_iter_no_change is None:

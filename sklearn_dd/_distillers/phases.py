@@ -37,7 +37,7 @@ class Phase(NamedTuple):
     end: float
 
 
-def phases(
+def phases_of(
     method: Any,
     objective: Objective | None,  # None: the user left it at its default
     augment: Any,

@@ -43,7 +43,7 @@ from .._engine import (
 )
 from .._evaluation import SCORES, Training
 from .._files import check_folder
-from .._student import StudentSpec, choose_student, known_nets, weight_prior
+from .._student import StudentSpec, acceleration, choose_student, known_nets, weight_prior
 from .objective import check_objective
 from .start import continued_set, starting_set
 
@@ -100,13 +100,25 @@ class Problem:
     reducer: Reducer
 
     @classmethod
-    def from_parameters(cls, distiller: Any, real: RealSet, seed: int) -> Self:
-        """Check a distiller's parameters against the data, cheap checks first."""
-        p, targets = distiller, real.targets
+    def from_parameters(cls, distiller: Any, X: Any, y: Any, seed: int) -> Self:
+        """Check data and parameters in one order, cheap checks first.
+
+        Parameters
+        ----------
+        distiller : BaseDistiller
+            Has the parameters, and reads X and y (``_read``).
+        X, y : array-like
+            What ``fit`` was given.
+        seed : int
+            Decides all draws.
+        """
+        p = distiller
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
         if p.checkpoint is not None:
             check_folder(p.checkpoint)
+        real: RealSet = p._read(X, y)
+        targets = real.targets
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
         if p.n_iter_no_change is not None and not len(rows[1]):
@@ -193,6 +205,10 @@ class Problem:
         """Where the distiller's own student starts."""
         params = draw(self.prior, range(1), self.seed, Stream.STUDENT)
         return {name: p[0] for name, p in params.items()}
+
+    def acceleration(self) -> dict[str, Any]:
+        """How the student's steps were taken."""
+        return acceleration(self.student)
 
 
 def _description(distiller: Any, spec: StudentSpec, seed: int) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from .._engine import Iteration
+from .._guards import warn_user
 
 
 class Progress:
-    """Report a fit's outer iterations.
+    """Report a fit's outer iterations; let Ctrl-C end them, and warn if they diverged.
 
     Parameters
     ----------
@@ -29,6 +32,7 @@ class Progress:
             total=max_iter, initial=done, disable=not verbose, desc="distilling", unit="it"
         )
         self.score: float | None = None
+        self.iteration: Iteration | None = None  # the last one
 
     def __enter__(self) -> Progress:
         return self
@@ -38,8 +42,18 @@ class Progress:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         self.bar.close()
+        if self.iteration is not None and self.iteration.n_rejected:
+            warn_user(
+                "The last outer iterations were not finite and were undone; the fit keeps its best "
+                "iterate. Lower distill_lr or outer_lr, or take fewer steps.",
+                RuntimeWarning,
+            )
+        if kind is not KeyboardInterrupt:
+            return False
+        warn_user("Interrupted: the best iterate so far is kept.")
+        return True
 
     def __call__(self, iteration: Iteration, score: float | None, expected: int) -> None:
         """Report an iteration.
@@ -53,6 +67,7 @@ class Progress:
         expected : int
             Projected number of iterations of the whole fit.
         """
+        self.iteration = iteration
         if not self.verbose:
             return
         shown = {"loss": f"{iteration.loss:.3f}"}
@@ -69,7 +84,7 @@ class Progress:
                 f"validation score {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
             )
 
-    def close(self, acceleration: dict[str, object]) -> None:
-        """Report how the steps were taken, with ``verbose=2``."""
+    def report(self, acceleration: Mapping[str, Any]) -> None:
+        """Report how the students' steps were taken, with ``verbose=2``."""
         if self.verbose > 1:
-            self.bar.write(", ".join(f"{name} {value}" for name, value in acceleration.items()))
+            self.bar.write(", ".join(f"{name}: {value}" for name, value in acceleration.items()))

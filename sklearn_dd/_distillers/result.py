@@ -19,8 +19,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
+from .._engine import DistilledSet
 from .._evaluation import Evaluation
-from .._student import Student
+from .._student import Student, replay_student
+from .monitor import Monitor
+from .problem import Problem
 
 _BATCH = 512  # samples that are predicted at a time
 _COLUMNS = {"pandas": "columns", "polars": "schema"}  # the argument of DataFrame that names them
@@ -34,6 +37,8 @@ class FittedDistiller(
 ):
     """The methods of a distiller after its fit."""
 
+    fit: Any
+    device: Any
     X_syn_: Array
     y_syn_: Array
     lrs_: Array
@@ -43,6 +48,25 @@ class FittedDistiller(
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # A subclass that redefines transform would be wrapped again.
         super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
+
+    def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Monitor) -> Self:
+        """Set the fitted attributes."""
+        recipe, targets = problem.recipe, problem.real.targets
+        x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
+        self.X_syn_ = recipe.units.inverse(x.flatten(0, 1)).numpy()
+        self.y_syn_ = targets.decode(y.flatten(0, 1), distilled.learns_labels)
+        self.lrs_ = lrs.numpy()
+        if not isinstance(targets, Continuous):
+            self.classes_ = targets.values
+        self.recipe_, self.seed_ = recipe, problem.seed
+        self.sample_shape_ = problem.spec.sample_shape
+        self.history_, self.n_iter_ = monitor.history, monitor.done
+        self.acceleration_ = problem.acceleration()
+        self.student_ = replay_student(
+            problem.spec, problem.first_weights(), recipe.units, targets, self.X_syn_.copy(),
+            self.y_syn_, self.lrs_, problem.device,
+        )  # fmt: skip
+        return self
 
     def transform(self, X: Any = None) -> DistilledData:
         """Return the distilled data.
@@ -69,6 +93,23 @@ class FittedDistiller(
         names = list(self.get_feature_names_out())
         frame = library.DataFrame(data.X, **{_COLUMNS[container]: names})
         return DistilledData(frame, data.y, data.lrs, data.recipe)
+
+    def fit_transform(self, X: Any, y: Any) -> DistilledData:
+        """Distil, and return the distilled data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Real samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
+
+        Returns
+        -------
+        DistilledData
+            ``(X_syn, y_syn, lrs)``.
+        """
+        return self.fit(X, y).transform()
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose the container of flat synthetic samples.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from .._engine import DistilledSet, Iteration, OuterLoop
-from .._files import PathLike
 from .checkpoint import FORMAT, Checkpoint
 from .monitor import Monitor
 from .phases import Phase
@@ -19,48 +19,48 @@ class Run:
 
     Parameters
     ----------
+    distiller : BaseDistiller
+        Read for the parameters that limit the fit and place its checkpoints.
     problem : Problem
         What is distilled.
     distilled : DistilledSet
         The set that is improved in place.
     phases : sequence of Phase
         The parts of the fit, in order.
-    monitor : Monitor
-        Knows how many iterations are done; its state is part of a checkpoint.
     resumed : Checkpoint
         Where to continue.
-    max_iter : int
-        Iterations of all phases together.
-    max_time : float or None
-        Seconds for all phases together.
-    checkpoint : path-like or None
-        Where to write checkpoints.
-    every : int
-        Iterations from one checkpoint to the next.
+
+    Attributes
+    ----------
+    monitor : Monitor
+        History, best iterate and patience of the fit.
     """
 
     def __init__(
         self,
+        distiller: Any,
         problem: Problem,
         distilled: DistilledSet,
         phases: Sequence[Phase],
-        monitor: Monitor,
         resumed: Checkpoint,
-        *,
-        max_iter: int,
-        max_time: float | None,
-        checkpoint: PathLike | None,
-        every: int,
     ) -> None:
-        self.problem, self.distilled, self.phases = problem, distilled, phases
-        self.monitor, self.resumed = monitor, resumed
-        self.max_iter, self.max_time = max_iter, max_time
-        self.checkpoint, self.every = checkpoint, every
+        p = distiller
+        self.problem, self.distilled, self.phases, self.resumed = (
+            problem,
+            distilled,
+            phases,
+            resumed,
+        )
+        self.max_iter, self.max_time = p.max_iter, p.max_time
+        self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
+        self.monitor = Monitor(
+            distilled, problem.validator(distilled), p.max_iter, p.n_iter_no_change
+        )
         self.began = time.monotonic() - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
         self.loop: OuterLoop | None = None  # of the phase
         if resumed.metadata:
-            monitor.load(resumed.part("monitor."), resumed.metadata)
+            self.monitor.load(resumed.part("monitor."), resumed.metadata)
 
     def __iter__(self) -> Iterator[Iteration]:
         if self.monitor.out_of_patience:  # the checkpoint may be of a fit's last iteration

@@ -11,6 +11,7 @@ from ..carry import as_leaves
 from .problem import Hypergradient, OuterProblem
 
 
+@torch.enable_grad()
 def naive_hypergradient(
     problem: OuterProblem, *, first: int = 0, end: int | None = None
 ) -> Hypergradient:
@@ -39,7 +40,8 @@ def naive_hypergradient(
         for t, lr in enumerate(lrs.flatten()[:end]):
             k = t % len(x)
             loss = student.inner_loss(carry[0], x[k], y[k])
-            gradient = torch.autograd.grad(loss, list(carry[0].values()), create_graph=True)
+            inputs = list(carry[0].values())
+            gradient = torch.autograd.grad(loss, inputs, create_graph=True, materialize_grads=True)
             carry = optimizer.update(carry, dict(zip(carry[0], gradient, strict=True)), lr)
             if t < first:
                 carry = tuple(as_leaves(part) for part in carry)
