@@ -48,7 +48,8 @@ class BaseDistiller(FittedDistiller):
         """
         resumed = Checkpoint.read(resume_from)
         problem = Problem.from_parameters(self, X, y, self._seed(resumed))
-        resumed.check(problem.fixed_parameters)
+        if resume_from is not None:
+            resumed.check(problem.fixed_parameters)
         phases = self._phases(problem)
         distilled = self._start(problem)
         run = Run(self, problem, distilled, phases, resumed)

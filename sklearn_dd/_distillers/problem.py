@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -73,8 +74,6 @@ class Problem:
         What training a student needs beside the distilled triple.
     objective : callable or None
         The outer objective, where the user named one.
-    fixed_parameters : dict
-        What may not change when the fit is resumed.
     seed : int
         Decides all draws.
     device : torch.device
@@ -94,7 +93,6 @@ class Problem:
     held_out_prior: Prior
     recipe: Recipe
     objective: Objective | None
-    fixed_parameters: dict[str, Any]
     seed: int
     device: torch.device
     reducer: Reducer
@@ -146,9 +144,18 @@ class Problem:
         nets = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
         student = recipe.student_fn(spec, device)
         return cls(
-            p, real, training, held_out, spec, student, prior, *nets, recipe, objective,
-            _fixed_parameters(p, spec, init, real), seed, device, reducer,
+            p, real, training, held_out, spec, student, prior, *nets, recipe, objective, seed,
+            device, reducer,
         )  # fmt: skip
+
+    @cached_property
+    def fixed_parameters(self) -> dict[str, Any]:
+        """What may not change when the fit is resumed."""
+        parameters = self.parameters.get_params(deep=False)
+        fixed = {name: value for name, value in parameters.items() if name not in _FREE}
+        described = describe(fixed | {"student": identity(self.spec), "init": self.recipe.init})
+        data = {"data": fingerprint(self.real.X, self.real.y)}
+        return described | self.real.targets.metadata() | data
 
     def start(self, previous: DistilledData | None) -> DistilledSet:
         """The distilled set before the first outer iteration."""
@@ -222,13 +229,3 @@ def _description(distiller: Any, spec: StudentSpec, seed: int) -> dict[str, Any]
         "versions": {name: version(name) for name in packages}
         | {"python": platform.python_version()},
     }
-
-
-def _fixed_parameters(
-    distiller: Any, spec: StudentSpec, init: Any, real: RealSet
-) -> dict[str, Any]:
-    """What may not change when a fit is resumed."""
-    parameters = distiller.get_params(deep=False)
-    fixed = {name: value for name, value in parameters.items() if name not in _FREE}
-    described = describe(fixed | {"student": identity(spec), "init": init})
-    return described | real.targets.metadata() | {"data": fingerprint(real.X, real.y)}
