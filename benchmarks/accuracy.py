@@ -1,10 +1,10 @@
-"""Accuracy of distilled sets beside real samples, as the tables in docs/measured.
+"""Accuracy of distilled sets beside real samples: the tables in docs/measured.
 
-    python tests/benchmarks/accuracy.py [digits] [breast_cancer] [wine] [MNIST]
+    python benchmarks/accuracy.py [digits] [breast_cancer] [wine] [MNIST]
 
 Digits, breast cancer and wine come with scikit-learn. MNIST comes from the folder that
-SKLEARN_DD_DATA names, from ../shared/data, or from OpenML. Nothing is chosen on test data: every
-row is one configuration, fitted once for each seed, and scored once on the test part of that seed.
+SKLEARN_DD_DATA names, from ../shared/data, or from OpenML. Nothing is chosen on test data: each row
+is one configuration, which is fitted once for each seed and scored once on that seed's test part.
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.data import Standardize, student_shape
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.priors import pytorch_default
-from sklearn_dd.engine.ridge import Ridge
-from sklearn_dd.modules import MLP, ConvNet, LeNet
+from sklearn_dd import (
+    MLP,
+    ConvNet,
+    DatasetDistiller,
+    LeNet,
+    Ridge,
+    Unrolled,
+    pytorch_default,
+)
+from sklearn_dd._data import Standardize, student_shape
 
 DRAWS, INITS = 4, 20  # of real samples, and of students, for each seed
 
 
 class Split(NamedTuple):
+    """Training and test part."""
+
     X: np.ndarray
     X_test: np.ndarray
     y: np.ndarray
@@ -43,7 +49,7 @@ class Split(NamedTuple):
 
 
 def bundled(load: Callable) -> Callable[[int], Split]:
-    """30 % held out, another part for each seed."""
+    """A split with 30 % held out, a different part for each seed."""
 
     def split(seed: int) -> Split:
         X, y = load(return_X_y=True)
@@ -63,13 +69,13 @@ class Data(NamedTuple):
     split: Callable[[int], Split]
     student: type[nn.Module]
     seeds: range
-    real: list[int]  # samples of each class that baselines are trained on
+    real: list[int]  # random samples of each class, for the baselines
     kmeans: list[int]
     distilled: list[dict]  # parameters of the distiller
-    threads: int = 1  # a small net gains nothing from more
+    threads: int = 1  # more threads gain nothing for a small student
 
 
-# Half of the time for ridge regressions, half for windows of a training with 100 steps of Adam.
+# Half of the time is for ridge regression, half for windows of a training with 100 steps of Adam.
 CLOSED_FORM_FIRST = {
     "method": [Ridge(), Unrolled(window=10, micro_batch=128)], "n_epochs": 100,
     "distill_lr": 0.003, "optimizer": torch.optim.Adam, "labels": "soft", "data_init": "real",
@@ -122,9 +128,9 @@ def centres(X: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple[np.ndarray
 
 
 class Real:
-    """Nets that Adam trains on real samples, or on their centres, until these are learned.
+    """Students that Adam trains on real samples, or on their centres, until these are learned.
 
-    Units, layout and network are the distiller's, so that only the samples differ.
+    Units, layout and student are the distiller's, so that only the samples differ.
     """
 
     def __init__(self, data: Data, seed: int) -> None:
@@ -137,7 +143,7 @@ class Real:
         )
 
     def random(self, n: int) -> list[float]:
-        """Accuracy over draws of ``n`` samples of each class."""
+        """Accuracies over draws of ``n`` samples of each class."""
         scores = []
         for i in range(DRAWS):
             rows = random_rows(self.z, self.y, n, np.random.default_rng([self.seed, i]))
@@ -145,13 +151,13 @@ class Real:
         return scores
 
     def kmeans(self, n: int) -> list[float]:
-        """Accuracy over nets on the same ``n`` centres of each class."""
+        """Accuracies over students on the same ``n`` centres of each class."""
         z, y = centres(self.z, self.y, n, self.seed)
         return [self.score(z, y, i) for i in range(DRAWS)]
 
     def score(self, z: np.ndarray, y: np.ndarray, init: int) -> float:
         torch.manual_seed(1000 * self.seed + init)
-        net = NeuralNetClassifier(
+        student = NeuralNetClassifier(
             self.student,
             module__sample_shape=self.shape,
             module__n_classes=len(np.unique(self.y)),
@@ -164,11 +170,11 @@ class Real:
             train_split=None,
             verbose=0,
         )
-        return net.fit(z, y.astype(np.int64)).score(self.z_test, self.y_test)
+        return student.fit(z, y.astype(np.int64)).score(self.z_test, self.y_test)
 
 
 def distil(data: Data, seed: int, parameters: dict) -> tuple[list[float], float]:
-    """Test accuracy of fresh students, and the seconds of the fit."""
+    """Test accuracies of fresh students, and the seconds of the fit."""
     X, X_test, y, y_test = data.split(seed)
     parameters = dict(parameters)
     if "optimizer" in parameters:
@@ -178,12 +184,12 @@ def distil(data: Data, seed: int, parameters: dict) -> tuple[list[float], float]
     start = time.perf_counter()
     distiller = DatasetDistiller(random_state=seed, **parameters).fit(X, y)
     seconds = time.perf_counter() - start
-    evaluation = distiller.evaluate(X_test, y_test, n_inits=INITS, each_step=False)
+    evaluation = distiller.evaluate(X_test, y_test, n_inits=INITS)
     return list(evaluation.scores), seconds
 
 
 def row(trained_on: str, by_seed: list[list[float]], what: str, fit: str = "") -> list[str]:
-    """Mean over all, deviation within and between seeds."""
+    """Mean over all scores, standard deviation within and between seeds."""
     means = [fmean(scores) for scores in by_seed]
     within = fmean(pstdev(scores) for scores in by_seed)
     spread = [f"± {within:.3f}" if len(by_seed[0]) > 1 else ""]
@@ -221,7 +227,7 @@ def main() -> None:
         found = [HEAD]
         for cells in rows(data):
             print(name, *cells, sep=" | ", flush=True)
-            found.append(cells)  # and written at once: an end too early loses no row
+            found.append(cells)  # written at once, so that a run that is stopped loses no row
             (MEASURED / f"{name}.rst").write_text(head + list_table(found))
 
 

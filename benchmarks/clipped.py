@@ -1,9 +1,9 @@
-"""Whether a clip by a running norm helps windows at random places of a training.
+"""Whether `Clipped` helps windows at random places of a training.
 
-    python tests/benchmarks/clipped.py
+    python benchmarks/clipped.py
 
-Digits and breast cancer, one sample of each class; held-out accuracy on a quarter of the training
-part, mean of seeds 0 to 2; the test part stays closed.
+The data are digits and breast cancer, one sample of each class. The score is the accuracy on a
+quarter of the training part, held out: the mean of seeds 0 to 2. The test part is not used.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from pages import MACHINE
 from sklearn.datasets import load_breast_cancer, load_digits
 from skorch import NeuralNetClassifier
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.engine.clipped import Clipped
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.modules import MLP
+from sklearn_dd import MLP, Clipped, DatasetDistiller, Unrolled
 
 WINDOW, SEEDS = Unrolled(window=10), range(3)
 METHODS = {"no clip": WINDOW, "2": Clipped(WINDOW, 2.0), "1": Clipped(WINDOW, 1.0)}
@@ -35,7 +32,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(f"one thread of a {MACHINE}; held-out accuracy, times the usual norm that are allowed")
+    print(f"one thread of a {MACHINE}; data | student | ratio of Clipped | held-out accuracy")
     for name, load in {"digits": load_digits, "breast cancer": load_breast_cancer}.items():
         for student, parameters in STUDENTS.items():
             for clip, method in METHODS.items():
@@ -46,7 +43,7 @@ def main() -> None:
                         method=method, data_init="real", max_iter=400, random_state=seed,
                         **parameters,
                     ).fit(X, y)  # fmt: skip
-                    scores = distiller.evaluate(X_new, y_new, n_inits=10, each_step=False)
+                    scores = distiller.evaluate(X_new, y_new, n_inits=10)
                     found.append(scores.mean)
                 mean, spread = fmean(found), pstdev(found)
                 print(f"{name} | {student} | {clip} | {mean:.3f} ± {spread:.3f}", flush=True)

@@ -1,10 +1,11 @@
 """Where the defaults of DatasetDistiller come from: changes of one base, at equal time.
 
-    python tests/benchmarks/defaults.py [digits] [MNIST] [USPS] [breast_cancer] [wine]
+    python benchmarks/defaults.py [digits] [MNIST] [USPS] [breast_cancer] [wine]
 
-Every fit has the same seconds. Scores are on a quarter of the training part that no fit has seen;
-the test parts stay closed. The table is docs/measured/defaults.rst; a row is kept once it is there
-(docs/measured/defaults.json), so that an interrupted run goes on.
+Every fit has the same number of seconds. The scores are on a quarter of the training part that no
+fit has seen. The test parts are not used. The table is docs/measured/defaults.rst. The scores are
+kept in docs/measured/defaults.json, and rows that are there are not measured again, so that a run
+that was stopped can be continued.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from pages import MACHINE, MEASURED, image_set, list_table
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.modules import MLP
+from sklearn_dd import MLP, DatasetDistiller
 
 SECONDS, SEEDS, MAX_ROWS = 8.0, range(3), 20_000
 
-# Not the defaults, which the table chose, but where it began; what is not named is as it is now.
+# Where the table began. The defaults were chosen from the table. All other parameters have the
+# defaults of today.
 BASE = {"data_init": "real", "n_inits": 4}
 CHANGES: list[dict[str, Any]] = [
     {},
-    *({"method": method} for method in ("auto", "distribution", "gradient")),
+    *({"method": method} for method in ("ridge", "distribution", "gradient")),
     *({"labels": labels} for labels in ("soft", "free")),
     {"labels": "free", "n_epochs": 3},
     *({"data_init": start} for start in ("noise", "kmeans", "mean")),
@@ -50,7 +51,7 @@ def bundled(load: Callable) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
 
 
 def images(file: str, openml: str, n_train: int, side: int) -> Callable:
-    """The training part of a set of images, flat."""
+    """A function that loads the training part of a set of images, flat."""
 
     def load() -> tuple[np.ndarray, np.ndarray]:
         X, _, y, _ = image_set(file, openml, n_train, side)
@@ -69,27 +70,28 @@ DATA = {
 
 
 def split_off(X: np.ndarray, y: np.ndarray, seed: int) -> list[np.ndarray]:
-    """X, X_new, y, y_new: a quarter of the training part, held out; the test part is dropped."""
+    """X, X_new, y, y_new: X_new is a quarter of the training part; the test part is dropped."""
     X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
     return train_test_split(X[:MAX_ROWS], y[:MAX_ROWS], test_size=0.25, random_state=seed)
 
 
 def score(X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> float:
-    """Held-out accuracy of fresh students after so many seconds of fitting."""
+    """Held-out accuracy of fresh students after a fit of ``SECONDS``."""
     X, X_new, y, y_new = split_off(X, y, seed)
     distiller = DatasetDistiller(
         student=MLP, random_state=seed, max_iter=10**6, max_time=SECONDS, **(BASE | changes)
     )
-    return distiller.fit(X, y).evaluate(X_new, y_new, n_inits=10, each_step=False).mean
+    return distiller.fit(X, y).evaluate(X_new, y_new, n_inits=10).mean
 
 
 def table(scores: dict[str, dict[str, list[float]]]) -> str:
-    """The reStructuredText of all that is measured."""
+    """The reStructuredText of all scores."""
     names = [name for name in DATA if name in scores]
     head = (
         f"MLP, 1 sample of each class, {SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, one thread of a {MACHINE}. Mean ± deviation over seeds. *Nothing* stands\n"
-        f"for the defaults, but with ``{BASE}``; other rows change what they name.\n\n"
+        f"{SEEDS[-1]}, one thread of a {MACHINE}. Mean ± standard deviation over seeds.\n"
+        f"*Nothing* stands for the defaults, but with ``{BASE}``. Every other row changes what it\n"
+        "names.\n\n"
     )
     rows = [["changed", *names, "mean"]]
     for label in dict.fromkeys(label for by_label in scores.values() for label in by_label):

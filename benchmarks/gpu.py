@@ -1,8 +1,9 @@
-"""What wants a CUDA GPU: the speed of outer iterations, what precision costs, and CIFAR-10.
+"""What needs a CUDA GPU: the speed of outer iterations, the cost of low precision, and CIFAR-10.
 
-    python -m tests.benchmarks.gpu
+    python -m benchmarks.gpu
 
-Written to docs/measured/gpu.rst, row by row. CIFAR-10 comes from where examples/paper finds it.
+The tables are written to docs/measured/gpu.rst, row by row. MNIST and CIFAR-10 come from where
+examples/paper finds them.
 """
 
 from __future__ import annotations
@@ -13,24 +14,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from skorch import NeuralNetClassifier
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.engine import traced
-from sklearn_dd.engine.cuda_graph import CudaGraph
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.objectives import classification
-from sklearn_dd.engine.ridge import Ridge
-from sklearn_dd.modules import ConvNet, LeNet
-from sklearn_dd.student import Network, learner
-from tests.benchmarks.pages import MEASURED, ROOT, list_table
-from tests.engine.problems import Problem, naive_hypergradient
+from sklearn_dd import ConvNet, CudaGraph, DatasetDistiller, LeNet, Ridge, Unrolled
+from sklearn_dd.methods import OuterProblem, naive_hypergradient
 
-sys.path.insert(0, str(ROOT / "examples" / "paper"))
-from paper import Data, load, machine  # beside the scripts that need them most
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples" / "paper"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from pages import MEASURED, list_table
+from paper import Data, load, machine
+from problems import PLAIN, outer_problem, trace_at_once
 
 ROUNDS = 7
 N_INITS = [1, 16, 64, 256]
@@ -39,7 +36,7 @@ Device = torch.device
 
 @contextmanager
 def tf32(enabled: bool) -> Iterator[None]:
-    """TF32 for all products and convolutions, or for none: torch's own switches."""
+    """TF32 on or off for all products and convolutions, by torch's own switches."""
     switches: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn]
     before = [switch.allow_tf32 for switch in switches]
     for switch in switches:
@@ -58,20 +55,11 @@ PRECISIONS: dict[str, tuple[dict, Callable[[], AbstractContextManager]]] = {
 }
 
 
-def problem(n_inits: int, device: Device) -> Problem:
+def problem(n_inits: int, device: Device, **options: Any) -> OuterProblem:
     """LeNet, 30 steps of 10 images, 1,024 real ones."""
-    torch.manual_seed(0)
-    shape = (1, 28, 28)
-    p = Problem(
-        LeNet(shape, 10), shape, n_classes=10, n_steps=10, n_epochs=3, batch=10, n_real=1024,
-        lr=0.02, spread=0.01, n_inits=n_inits, dtype=torch.float32,
-    )  # fmt: skip
-    p.module.to(device)
-    p.learner = learner(Network(LeNet, {"sample_shape": shape, "n_classes": 10}, shape), device)
-    p.params = {name: q.to(device) for name, q in p.params.items()}
-    p.x, p.y, p.lrs = (t.to(device) for t in (p.x, p.y, p.lrs))
-    p.real = tuple(t.to(device) for t in p.real)
-    return p
+    return outer_problem(
+        "LeNet", 3, n_steps=10, n_inits=n_inits, spread=0.01, device=device, **options
+    )
 
 
 def seconds(run: Callable[[], object], device: Device) -> float:
@@ -88,39 +76,39 @@ def seconds(run: Callable[[], object], device: Device) -> float:
 
 
 def speed(device: Device) -> Iterator[list[str]]:
-    """Inits × iterations a second, and what the hypergradient loses."""
+    """Inits × iterations a second, and the relative error of the hypergradient."""
     yield ["an outer iteration of", "inits × iterations a second", "× naive", "relative error"]
     with tf32(False):
-        one = problem(1, device)
-        naive = 1 / seconds(lambda: naive_hypergradient(one, classification), device)
-    yield ["the naive loop, one net", f"{naive:.1f}", "1", ""]
+        one = problem(1, device, acceleration=PLAIN)
+        naive = 1 / seconds(lambda: naive_hypergradient(one), device)
+    yield ["the naive loop, one student", f"{naive:.1f}", "1", ""]
     for n_inits in N_INITS:
         with tf32(False):
-            exact = Unrolled()(problem(n_inits, device).task())
+            exact = Unrolled()(problem(n_inits, device))
         for graph in (False, True):
             for name, (options, precision) in PRECISIONS.items():
-                p = problem(n_inits, device)  # whose learner has traced no step
+                p = problem(n_inits, device)  # its student has traced no step yet
                 plain = Unrolled(**options)
-                estimator = CudaGraph(plain) if graph else plain
+                method = CudaGraph(plain) if graph else plain
                 with precision():
-                    rate = n_inits / seconds(lambda run=estimator, p=p: run(p.task()), device)
-                    found = estimator(p.task())
+                    rate = n_inits / seconds(partial(method, p), device)
+                    found = method(p)
                 error = float((found.x - exact.x).norm() / exact.x.norm())
-                what = f"{n_inits} nets, {name}" + ", CUDA graph" * graph
+                what = f"{n_inits} students, {name}" + ", CUDA graph" * graph
                 yield [what, f"{rate:.1f}", f"{rate / naive:.1f}", f"{error:.1e}"]
 
 
 def score(parameters: dict, data: Data) -> tuple[list[float], float]:
-    """Test accuracy of 20 fresh nets, and the seconds of the fit."""
+    """Test accuracies of 20 fresh students, and the seconds of the fit."""
     start = time.perf_counter()
     distiller = DatasetDistiller(validation_fraction=0, **parameters).fit(data.X, data.y)
     spent = time.perf_counter() - start
-    found = distiller.evaluate(data.X_test, data.y_test, n_inits=20, each_step=False)
+    found = distiller.evaluate(data.X_test, data.y_test, n_inits=20)
     return list(found.scores), spent
 
 
 def precision_cost(device: Device, max_iter: int = 2000) -> Iterator[list[str]]:
-    """Test accuracy on MNIST of fits that differ in precision alone, over three seeds."""
+    """Test accuracy on MNIST over three seeds, of fits that differ in precision alone."""
     yield ["MNIST, random init, 100 images, LeNet", "test accuracy", "± over seeds", "fit"]
     data = load("mnist")
     for name, (options, precision) in PRECISIONS.items():
@@ -143,8 +131,13 @@ def precision_cost(device: Device, max_iter: int = 2000) -> Iterator[list[str]]:
 
 
 def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
-    """CIFAR-10, ConvNet of width 128, 10 images of each class, nets that were not seen."""
-    yield ["CIFAR-10, random init, 100 images, ConvNet-3", "test accuracy", "± over nets", "fit"]
+    """CIFAR-10: a ConvNet of width 128, 10 images of each class, fresh students."""
+    yield [
+        "CIFAR-10, random init, 100 images, ConvNet-3",
+        "test accuracy",
+        "± over students",
+        "fit",
+    ]
     student = NeuralNetClassifier(ConvNet, module__width=128, optimizer=torch.optim.Adam)
     scores, spent = score(
         {
@@ -160,7 +153,7 @@ def cifar10(device: Device, max_time: float = 1380) -> Iterator[list[str]]:
 
 
 def main(device: Device) -> None:
-    traced.TRACE_AFTER = 1  # as after the first second of a fit
+    trace_at_once()
     tables: list[str] = []
     for measure in (speed, precision_cost, cifar10):
         rows: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""What the scripts of benchmarks share: images, and how a table gets into the docs."""
+"""What the benchmarks share: sets of images, and tables for the documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sklearn
 import torch
 from sklearn.datasets import fetch_openml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "docs" / "measured"
 MACHINE = (
     f"CPU with {os.cpu_count()} cores, Python {platform.python_version()},\n"
@@ -21,7 +21,7 @@ MACHINE = (
 
 
 def list_table(rows: Iterable[Iterable[str]]) -> str:
-    """A reStructuredText table, of which the first row is the head."""
+    """A reStructuredText table. The first row is its head."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for cells in rows:
         lines += [f"   {'*' if i == 0 else ' '} - {c}".rstrip() for i, c in enumerate(cells)]

@@ -1,9 +1,9 @@
-"""Time of the same outer iterations by two processes of one thread each, against one.
+"""Time of the same outer iterations in two processes of one thread each, against one process.
 
-Run with ``make benchmark``; off by default. One process works while the other sleeps, then both
-work together, in turns, as in the middle of a fit: steps are traced, and memory that is freed is
-kept. Ratios are medians over rounds. The one by processor time, in which waiting for each other
-does not count, is what a machine with two free cores comes near to.
+``make benchmark`` runs this test; the usual test run does not. In turns, one process works while
+the other sleeps, and then both work together. Steps are traced, as in the middle of a fit. Ratios
+are medians over rounds. Processor time leaves out the time that the processes wait for each other;
+a machine with two free cores comes close to its ratio.
 """
 
 from __future__ import annotations
@@ -11,57 +11,45 @@ from __future__ import annotations
 import json
 import multiprocessing
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from problems import default_method, outer_problem, seconds, trace_at_once
 
-from sklearn_dd.engine import priors, traced
-from sklearn_dd.engine.distilled_set import DistilledSet
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.objectives import classification
-from sklearn_dd.engine.outer_loop import OuterLoop
-from sklearn_dd.engine.reducer import Alone, Reducer, join
-from sklearn_dd.memory import kept_memory
-from sklearn_dd.modules import LeNet
-
-from .test_outer_iteration import Problem, make
+from sklearn_dd import LeNet
+from sklearn_dd._engine import DistilledSet, OuterLoop, OuterProblem, Reducer, join, priors
+from sklearn_dd._engine.reducer import Alone
 
 N_STEPS, N_INITS, ITERATIONS, ROUNDS = 30, 4, 2, 9
 
 
-def work(p: Problem, reducer: Reducer) -> list[object]:
+def work(problem: OuterProblem, reducer: Reducer) -> Callable[[], object]:
+    """Some outer iterations."""
     loop = OuterLoop(
-        DistilledSet(p.x, p.y, p.lrs), Unrolled(micro_batch=512), p.learner,
-        priors.random(lambda: LeNet((1, 28, 28), 10)), lambda g: p.real, classification,
+        DistilledSet(problem.x, problem.y, problem.lrs), default_method(problem), problem.student,
+        priors.random(lambda: LeNet((1, 28, 28), 10)), lambda g: problem.real, problem.objective,
         max_iter=ITERATIONS, lr=0.01, step_size_lr=0.01, n_inits=N_INITS, seed=0, reducer=reducer,
     )  # fmt: skip
-    return list(loop)
+    return lambda: list(loop)
 
 
-def times(run: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock, and of this process on a processor."""
-    start = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - start[0], time.process_time() - start[1]
-
-
-@kept_memory()
 def race(rank: int, folder: Path) -> None:
+    """One of the two processes."""
     torch.set_num_threads(1)
-    traced.TRACE_AFTER = 1
+    trace_at_once()
     dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
-    p, together, rounds = make("LeNet", N_STEPS), join(), []
+    problem, together, rounds = outer_problem("LeNet", N_STEPS), join(), []
     for _ in range(ROUNDS + 1):
         dist.barrier()
-        alone = times(lambda: work(p, Alone())) if together.is_main() else (0.0, 0.0)
+        alone = seconds(work(problem, Alone())) if together.is_main() else (0.0, 0.0)
         dist.barrier()
-        both = times(lambda: work(p, together))
+        both = seconds(work(problem, together))
         rounds.append([a / b for a, b in zip(alone, both, strict=True)])
     if together.is_main():
         (folder / "rounds").write_text(json.dumps(rounds[1:]))
+    dist.destroy_process_group()
 
 
 def test_two_processes_are_faster_than_one(tmp_path):
@@ -72,6 +60,6 @@ def test_two_processes_are_faster_than_one(tmp_path):
     for process in processes:
         process.join()
     rounds = json.loads((tmp_path / "rounds").read_text())
-    clock, processor = (statistics.median(ratios) for ratios in zip(*rounds, strict=True))
-    print(f"\ntwo against one: {clock:.2f} × as fast, {processor:.2f} by processor time; {rounds}")
-    assert clock >= 1.5
+    wall, cpu = (statistics.median(ratios) for ratios in zip(*rounds, strict=True))
+    print(f"\ntwo against one: {wall:.2f} × as fast, {cpu:.2f} by processor time; {rounds}")
+    assert wall >= 1.5

@@ -2,12 +2,13 @@
 A grid search on dask
 =====================
 
-The fits of the search run on a dask cluster::
+The fits of this grid search run on a dask cluster::
 
     pip install "dask[distributed]"
     OMP_NUM_THREADS=1 python examples/grid_search_on_dask.py
 
-A local cluster of two processes stands in for yours: give ``Client`` the address of its scheduler.
+The script starts a local cluster of two processes. To use a cluster of your own, pass the address
+of its scheduler to ``Client``.
 """
 
 import os
@@ -19,7 +20,8 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_dd import DatasetDistiller
 
-# dask has a package by the name of the file distributed.py beside this one.
+# The package dask.distributed imports a package named distributed, which must not be the file
+# distributed.py of this folder.
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path = [folder for folder in sys.path if os.path.abspath(folder) != HERE]
 

@@ -2,17 +2,18 @@
 An objective of your own
 ========================
 
-What a student should be good at is a function of its logits and the true classes. Here a missed
-malignant tumour costs ten times as much as a false alarm, and the distilled samples teach that:
-students that train on them in the usual way, with the usual loss, become careful.
+The outer objective says what a trained student should do. It is a function of the student's logits
+and the true classes. In this example a missed malignant tumour costs ten times as much as a false
+alarm. The distilled samples carry this preference: students that train on them in the usual way,
+with the usual loss, become careful.
 """
 
 # %%
 # The objective
 # -------------
-# ``objective`` takes a function ``(logits, y) -> scalar`` of a batch of real samples, where ``y``
-# holds indices into ``classes_``. It must be differentiable for the logits, and a mean over
-# samples is a good habit. In this data set class 0 is malignant.
+# ``objective`` takes a function ``(logits, y) -> scalar`` of a batch of real samples. ``y`` holds
+# indices into ``classes_``. The function must be differentiable with respect to the logits, and it
+# should be a mean over samples. In this data set class 0 is malignant.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 
 from sklearn_dd import DatasetDistiller
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 X, y = load_breast_cancer(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0, stratify=y)
@@ -48,17 +49,17 @@ distillers = {
 }
 
 # %%
-# What students do
-# ----------------
-# One sample of each class, ten gradient steps. The first row of each matrix holds the malignant
-# tumours.
+# What the students do
+# --------------------
+# Each student has taken ten gradient steps on one sample of each class. The first row of each
+# matrix shows the malignant tumours.
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 for (name, distiller), ax in zip(distillers.items(), axes, strict=True):
     predicted = distiller.predict(X_test)
     missed = np.mean(predicted[y_test == 0] == 1)
     alarms = np.mean(predicted[y_test == 1] == 0)
-    print(f"{name}: {missed:.1%} of the malignant missed, {alarms:.1%} false alarms")
+    print(f"{name}: {missed:.1%} of malignant tumours missed, {alarms:.1%} false alarms")
     ConfusionMatrixDisplay.from_predictions(
         y_test, predicted, display_labels=["malignant", "benign"], ax=ax, colorbar=False
     )

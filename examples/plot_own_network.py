@@ -1,17 +1,17 @@
 """
-A network and a weight prior of your own
+A student and a weight prior of your own
 ========================================
 
-The student can be any PyTorch module, and its weights can start in any way: drawn by a rule of
-your own, or taken from networks that were trained before. This page shows the three together.
+The student can be any PyTorch module. Its weights can start in any way: a rule of your own can draw
+them, or they can come from nets that were trained before. This page shows all three.
 """
 
 # %%
 # A student
 # ---------
-# A network for the distiller returns logits, and its constructor may name ``sample_shape`` and
-# ``n_classes``, which it is then given. It has no BatchNorm with running statistics: a student is
-# a function of its parameters alone.
+# A student returns logits. Its constructor may name ``sample_shape`` and ``n_classes``, and the
+# distiller then passes them. A student is a function of its parameters alone, so it must not use
+# BatchNorm with running statistics.
 
 import matplotlib.pyplot as plt
 import torch
@@ -22,7 +22,7 @@ from torch import nn
 
 from sklearn_dd import DatasetDistiller, DistilledImagesDisplay, LearningRatesDisplay
 
-torch.set_num_threads(1)  # so small a network gains nothing from more
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 
 class SmallNet(nn.Sequential):
@@ -47,8 +47,8 @@ X, X_test, y, y_test = train_test_split(
 # %%
 # A weight prior
 # --------------
-# A callable is handed a new module and initialises it in place. The distiller decides the random
-# numbers, so that the result depends on ``random_state`` alone.
+# ``init`` may be a callable that initialises a new module in place. The distiller seeds the random
+# numbers, so the result depends on ``random_state`` alone.
 
 
 def orthogonal(module):
@@ -62,9 +62,9 @@ def orthogonal(module):
 # %%
 # Search the width
 # ----------------
-# An unfitted skorch classifier around the module makes its arguments parameters of the distiller.
-# Only the module and its arguments are taken from it: how it is trained is what the distiller
-# learns.
+# An unfitted skorch classifier around the module turns the module's arguments into parameters of
+# the distiller. The distiller learns how the module is trained, so other settings of the skorch
+# classifier, such as ``max_epochs``, have no effect.
 
 distiller = DatasetDistiller(
     student=NeuralNetClassifier(SmallNet),
@@ -79,10 +79,10 @@ print("Accuracy by width:", search.cv_results_["mean_test_score"].round(3))
 print("Best:", search.best_params_)
 
 # %%
-# Other weights, other networks
+# Other weights, other students
 # -----------------------------
-# ``evaluate`` tells how much the distilled images depend on what they were made for. Here students
-# start from PyTorch's own initialisation, and then have another width.
+# ``evaluate`` also measures how much the distilled images depend on what they were made for. Here
+# the students start from PyTorch's own initialisation, and then they have another width.
 
 best = search.best_estimator_
 
@@ -97,12 +97,12 @@ wider = NeuralNetClassifier(SmallNet, module__width=32)
 show("width 32", best.evaluate(X_test, y_test, student=wider))
 
 # %%
-# Start from trained networks
+# Start from pre-trained nets
 # ---------------------------
-# ``init`` may be a pool of networks, fitted with skorch or given as state dicts. These know the
-# digits 0 to 4, and ten distilled images are to teach them all ten. Both have to see samples in
-# the same units: the pool is trained on scaled images, and ``standardize=False`` has the distiller
-# take them as they are.
+# ``init`` may be a pool of pre-trained nets: fitted skorch nets or state dicts. The nets below know
+# only the digits 0 to 4. Ten distilled images teach them all ten digits. Pool and distiller must
+# see samples in the same units. Here the pool is trained on images scaled to [0, 1], and
+# ``standardize=False`` makes the distiller take them as they are.
 
 X, X_test = X.astype("float32")[:, None] / 16, X_test.astype("float32")[:, None] / 16
 
@@ -136,9 +136,11 @@ distiller = DatasetDistiller(
 ).fit(X, y)
 
 # %%
-# Two networks of the pool were kept back, to see whether the images teach networks like them too.
+# Two nets of the pool were held out. They show whether the images teach other nets of this kind
+# too. With ``each_step=True``, ``evaluate`` also scores the nets before the first gradient step and
+# after each step.
 
-evaluation = distiller.evaluate(X_test, y_test, init=pool[6:])
+evaluation = distiller.evaluate(X_test, y_test, init=pool[6:], each_step=True)
 print(f"Before the first step: {evaluation.step_scores[0].mean():.3f}")
 print(f"After the last step:   {evaluation.mean:.3f}")
 

@@ -1,18 +1,18 @@
 """
-The schedule, searched in a pipeline
-====================================
+A grid search over the schedule, in a pipeline
+==============================================
 
-A distiller is a classifier to scikit-learn: it stands at the end of a pipeline, and a grid search
-chooses its parameters. Its score is the accuracy of a student that was trained on the distilled
-data alone. Here the search is over the schedule: the number of mini-batches that the distilled
-data are cut into, and how often a student goes through them.
+A distiller is a scikit-learn classifier. It can be the last step of a pipeline, and a grid search
+can choose its parameters. Its score is the accuracy of a student that was trained on the distilled
+data alone. This example searches the schedule: the number of mini-batches that the distilled data
+are cut into, and the number of times that a student goes through them.
 """
 
 # %%
 # The pipeline
 # ------------
-# Principal components first: the distiller then works with 20 numbers for each digit instead of 64
-# pixels. Few iterations are enough to compare schedules with.
+# The first step computes principal components, so the distiller sees 20 numbers for each digit in
+# place of 64 pixels. A few iterations are enough to compare schedules.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_dd import DatasetDistiller, DistilledImagesDisplay
 
-torch.set_num_threads(1)  # so small a network gains nothing from more
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 X, y = load_digits(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
@@ -39,8 +39,8 @@ pipeline = Pipeline(
 # %%
 # The search
 # ----------
-# ``n_per_class`` counts all synthetic samples of a class, so ``n_steps`` must divide it: with one
-# step all 40 samples are one mini-batch, with four steps each mini-batch has ten.
+# ``n_per_class`` counts all synthetic samples of a class, so ``n_steps`` must divide it. With one
+# step, all 40 samples form one mini-batch. With four steps, each mini-batch has ten samples.
 
 grid = {"distil__n_steps": [1, 2, 4], "distil__n_epochs": [1, 3, 5]}
 search = GridSearchCV(pipeline, grid, cv=2, n_jobs=2).fit(X, y)
@@ -49,9 +49,9 @@ print("Best schedule:", search.best_params_)
 print(f"Its accuracy on the test set: {search.score(X_test, y_test):.3f}")
 
 # %%
-# A student takes ``n_steps * n_epochs`` gradient steps in all. Each step makes the fit longer, and
-# gives the student one more chance to move: in so short a search the accuracy depends on little
-# else.
+# A student takes ``n_steps * n_epochs`` gradient steps in all. Every further step makes the fit
+# slower and lets the student learn more. In such a short search, accuracy depends mostly on the
+# number of steps.
 
 scores = search.cv_results_["mean_test_score"].reshape(3, 3)
 
@@ -68,8 +68,9 @@ figure.colorbar(image, label="cross-validated accuracy")
 # %%
 # The result
 # ----------
-# ``Pipeline.transform`` needs an argument, so ask the last step itself. The distilled data are in
-# its units, here principal components; the first step takes them back to pixels.
+# ``Pipeline.transform`` needs an argument, so call ``transform`` of the last step. The distilled
+# data are in the units of that step, here principal components. The first step takes them back to
+# pixels.
 
 best = search.best_estimator_
 X_syn, y_syn, lrs = best[-1].transform()

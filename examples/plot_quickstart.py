@@ -2,15 +2,15 @@
 Digits in ten images
 ====================
 
-One synthetic image of each digit, made so that a network trained on those ten images alone does
-well on real ones. For comparison, the same network is trained on all real images, on ten of them
-and on a hundred.
+This example learns one synthetic image of each digit. A student that trains on these ten images
+alone does well on real ones. For comparison, the same student is trained on all real images, on a
+hundred of them and on ten.
 """
 
 # %%
 # The data
 # --------
-# Small images of handwritten digits, of which 30 % are held out for testing.
+# The data are small images of handwritten digits. 30 % of them are held out for testing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,10 +19,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNetClassifier
 
-from sklearn_dd import ConvergenceDisplay, DatasetDistiller, DistilledImagesDisplay
-from sklearn_dd.modules import MLP
+from sklearn_dd import MLP, ConvergenceDisplay, DatasetDistiller, DistilledImagesDisplay
 
-torch.set_num_threads(1)  # so small a network gains nothing from more
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 digits = load_digits()
 X, X_test, y, y_test = train_test_split(
@@ -32,17 +31,17 @@ X, X_test, y, y_test = train_test_split(
 # %%
 # Distil
 # ------
-# The student is a multilayer perceptron that starts from random weights. The weights are drawn
-# anew in every iteration, so the images do not depend on any one network.
+# The student is a multilayer perceptron that starts from random weights. Every iteration draws new
+# weights, so the images are not made for one particular student.
 
 distiller = DatasetDistiller(student=MLP, max_iter=600, random_state=0, verbose=1)
 X_syn, y_syn, lrs = distiller.fit(X, y).transform()
 
-print(f"{len(X)} images became {len(X_syn)}, to be trained on in {lrs.size} steps.")
+print(f"{len(X)} images became {len(X_syn)}. A student trains on them in {lrs.size} steps.")
 
 # %%
-# ``X_syn`` has the units and the layout of ``X``, so it can be looked at as it is. The pictures
-# need not look like digits: they were made to be learned from.
+# ``X_syn`` has the units and the layout of ``X``, so it can be shown as it is. The images need not
+# look like digits: they were made for students to learn from.
 
 figure, (top, bottom) = plt.subplots(
     2, 1, figsize=(8, 4.4), height_ratios=[1, 2.3], layout="constrained"
@@ -50,25 +49,26 @@ figure, (top, bottom) = plt.subplots(
 DistilledImagesDisplay.from_estimator(distiller, ax=top)
 ConvergenceDisplay.from_estimator(distiller, ax=bottom)
 top.set_title("One distilled image of each digit")
-bottom.set_title("How the fit went")
+bottom.set_title("Course of the fit")
 figure.savefig("quickstart.png", dpi=150)
-print("The distilled images and the curve are in quickstart.png.")
+print("The distilled images and the course of the fit are in quickstart.png.")
 
 # %%
 # How good are they?
 # ------------------
-# ``evaluate`` trains students from fresh initialisations, which the fit has never drawn, on the
-# distilled images alone.
+# ``evaluate`` trains new students on the distilled images alone. They start from initialisations
+# that the fit has never drawn.
 
 distilled = distiller.evaluate(X_test, y_test, n_inits=20)
 
 # %%
-# The baselines train the same network with Adam until the training loss has vanished. Real images
-# are standardised as the distiller does it, and each run draws other images and other weights.
+# The baselines train the same student on real images with Adam, until the training loss is close to
+# 0. The real images are standardised as in the distiller. Each run draws new images and new
+# weights.
 
 
 def accuracy_of_real_images(n_per_class, seed):
-    """Test accuracy after training on so many random real images of each class."""
+    """Test accuracy after training on random real images, ``n_per_class`` of each class or all."""
     rng = np.random.default_rng(seed)
     rows = np.arange(len(X))
     if n_per_class is not None:
@@ -76,7 +76,7 @@ def accuracy_of_real_images(n_per_class, seed):
             [rng.choice(np.flatnonzero(y == c), n_per_class, replace=False) for c in range(10)]
         )
     torch.manual_seed(seed)
-    net = NeuralNetClassifier(
+    student = NeuralNetClassifier(
         MLP,
         module__sample_shape=(8, 8),
         module__n_classes=10,
@@ -88,9 +88,9 @@ def accuracy_of_real_images(n_per_class, seed):
         train_split=None,
         verbose=0,
     )
-    mean, deviation = X.mean(), X.std()
-    net.fit(((X[rows] - mean) / deviation).astype(np.float32), y[rows])
-    return net.score(((X_test - mean) / deviation).astype(np.float32), y_test)
+    mean, std = X.mean(), X.std()
+    student.fit(((X[rows] - mean) / std).astype(np.float32), y[rows])
+    return student.score(((X_test - mean) / std).astype(np.float32), y_test)
 
 
 def show(name, scores):

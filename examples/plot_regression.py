@@ -2,14 +2,16 @@
 Regression in five pairs
 ========================
 
-What distillation does for classes it does for numbers: here it learns five patients, and the course
-of their disease, from which a network learns most of what there is to learn from all of them.
+Distillation also works for regression. This example learns five synthetic patients and the
+progression of their disease. A student that trains on these five learns most of what the real
+patients can teach.
 """
 
 # %%
 # The data
 # --------
-# Ten measurements of 442 diabetes patients, and a number that says how the disease went on.
+# The data are ten measurements of each of 442 diabetes patients. The target is a number that
+# measures how far the disease has progressed a year later.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,7 +22,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_dd import DatasetDistillerRegressor
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 data = load_diabetes(as_frame=True)
 X, X_test, y, y_test = train_test_split(data.data, data.target, random_state=0)
@@ -28,14 +30,14 @@ X, X_test, y, y_test = train_test_split(data.data, data.target, random_state=0)
 # %%
 # Distil
 # ------
-# Samples, their targets and the step sizes are all learned. With ``learn_targets=False`` and next
-# to no ``outer_lr``, real pairs stay as they are and only their step sizes are learned: that is
-# what five random patients can teach.
+# The fit learns the samples, their targets and the step sizes. For comparison, five random patients
+# are fitted with ``labels="hard"`` and an ``outer_lr`` close to 0: real samples and targets then
+# stay as they are, and only the step sizes are learned.
 
 distiller = DatasetDistillerRegressor(n_samples=5, max_iter=500, random_state=0).fit(X, y)
 five_real = [
     DatasetDistillerRegressor(
-        n_samples=5, learn_targets=False, outer_lr=1e-9, step_size_rate=1e7, max_iter=500,
+        n_samples=5, labels="hard", outer_lr=1e-9, step_size_rate=1e7, max_iter=500,
         random_state=seed,
     ).fit(X, y)
     for seed in range(5)
@@ -44,15 +46,16 @@ five_real = [
 learned = distiller.evaluate(X_test, y_test)
 real = np.mean([d.evaluate(X_test, y_test).mean for d in five_real])
 linear = LinearRegression().fit(X, y).score(X_test, y_test)
-print("R² on patients that nobody has seen")
-print(f"a linear regression on all {len(X)}       {linear:.2f}")
-print(f"networks on 5 distilled patients     {learned.mean:.2f} ± {learned.std:.2f}")
-print(f"networks on 5 random patients        {real:.2f}")
+print("R² on held-out patients")
+print(f"linear regression on all {len(X)}         {linear:.2f}")
+print(f"students on 5 distilled patients     {learned.mean:.2f} ± {learned.std:.2f}")
+print(f"students on 5 random patients        {real:.2f}")
 
 # %%
-# The five
-# --------
-# A heat map of the measurements, in standard deviations, and the targets beside the real ones.
+# The five patients
+# -----------------
+# The heat map shows the measurements, in standard deviations from the mean. The histogram shows the
+# real targets, and the lines are the five distilled ones.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9, 3), width_ratios=[2, 1], layout="constrained"

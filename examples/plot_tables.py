@@ -1,16 +1,16 @@
 """
-Tables: a handful of rows instead of all
-========================================
+Tables: a few rows in place of all
+==================================
 
-Distillation is not only for images. Here two tables are reduced to one or a few rows of each
-class. On data this easy, simple choices of rows are strong, so they are measured as well: random
-real rows, and the k-means centres of each class.
+Distillation also works on tables. This example reduces two tables to one or five rows of each
+class. On such easy data, simple choices of rows do well too. So the example also measures random
+real rows and the k-means centres of each class.
 """
 
 # %%
 # The data
 # --------
-# Breast cancer has 30 features and two classes, wine has 13 features and three classes.
+# Breast cancer has 30 features and two classes. Wine has 13 features and three classes.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,10 +21,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 
-from sklearn_dd import DatasetDistiller, DistilledImagesDisplay
-from sklearn_dd.modules import MLP
+from sklearn_dd import MLP, DatasetDistiller, DistilledImagesDisplay
 
-torch.set_num_threads(1)  # so small a network gains nothing from more
+torch.set_num_threads(1)  # more threads gain nothing for such a small student
 
 tables = {"breast cancer": load_breast_cancer(as_frame=True), "wine": load_wine(as_frame=True)}
 sizes = [1, 5]
@@ -33,14 +32,14 @@ seeds = range(3)
 # %%
 # The protocol
 # ------------
-# Every method is given the same training set, chooses or makes the same number of rows, and is
-# scored by the same network on the same test set. The distiller says how a student is to be
-# trained; for the other rows the network is trained with Adam until the training loss has
-# vanished. Each seed draws another split, other rows and other weights.
+# Every method gets the same training set and returns the same number of rows. Its score is the
+# accuracy of the same kind of student on the same test set. The distiller learns how its student is
+# trained. On all other rows, the student is trained with Adam until the training loss is close to
+# 0. Each seed draws a new split, new rows and new weights.
 
 
 def distilled(X, y, n_per_class, seed):
-    """Rows made by the distiller, and the mean accuracy of its students."""
+    """Rows made by the distiller."""
     distiller = DatasetDistiller(
         n_per_class, max_iter=120, n_inits=4, distill_lr=0.3, random_state=seed
     ).fit(X, y)
@@ -48,6 +47,7 @@ def distilled(X, y, n_per_class, seed):
 
 
 def random_rows(X, y, n_per_class, seed):
+    """Random real rows of each class."""
     rng = np.random.default_rng(seed)
     X, y = X.to_numpy(), y.to_numpy()
     rows = [rng.choice(np.flatnonzero(y == c), n_per_class, replace=False) for c in np.unique(y)]
@@ -55,6 +55,7 @@ def random_rows(X, y, n_per_class, seed):
 
 
 def centres(X, y, n_per_class, seed):
+    """The k-means centres of each class."""
     X, y = X.to_numpy(), y.to_numpy()
     scale = StandardScaler().fit(X)
     rows = [
@@ -66,10 +67,10 @@ def centres(X, y, n_per_class, seed):
 
 
 def train_on(X, rows, target, seed):
-    """The student network, trained on some rows, in units that all of ``X`` is standardised in."""
+    """A student trained on some rows, in the units in which all of ``X`` is standardised."""
     torch.manual_seed(seed)
     scale = StandardScaler().fit(X)
-    net = NeuralNetClassifier(
+    student = NeuralNetClassifier(
         MLP,
         module__sample_shape=X.shape[1:],
         module__n_classes=len(np.unique(target)),
@@ -81,8 +82,8 @@ def train_on(X, rows, target, seed):
         train_split=None,
         verbose=0,
     )
-    net.fit(scale.transform(rows).astype(np.float32), target)
-    return lambda X_test, y_test: net.score(
+    student.fit(scale.transform(rows).astype(np.float32), target)
+    return lambda X_test, y_test: student.score(
         scale.transform(X_test.to_numpy()).astype(np.float32), y_test
     )
 
@@ -111,8 +112,8 @@ for (table, name, size), values in scores.items():
     print(f"{table:<15}{what:<36}{np.mean(values):.3f} ± {np.std(values):.3f}")
 
 # %%
-# The bars are one standard deviation over the seeds. Whether distillation is worth its time
-# depends on the data: k-means takes milliseconds.
+# Each bar is one standard deviation over the seeds. Whether distillation is worth its time depends
+# on the data: k-means takes milliseconds.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True, layout="constrained")
 for ax, table in zip(axes, tables, strict=True):
@@ -129,8 +130,8 @@ axes[1].legend(loc="lower right")
 # %%
 # What the rows look like
 # -----------------------
-# ``X_syn`` is in the units of the table. The picture shows it in standard deviations from the mean
-# of each column, in which the columns can be compared.
+# ``X_syn`` is in the units of the table. The figure shows each column in standard deviations from
+# its mean, so that columns can be compared.
 
 wine = tables["wine"]
 distiller = DatasetDistiller(max_iter=100, random_state=0).set_output(transform="pandas")

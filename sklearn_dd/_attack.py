@@ -1,4 +1,4 @@
-"""Data poisoning by distilled data: an outer objective, and what it did to the nets it hit."""
+"""Data poisoning with distilled data: an outer objective, and a report on its effect."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from ._guards import with_gradients
 
 @dataclass(frozen=True)
 class TargetedAttack:
-    """An outer objective: samples of one class are to be taken for another, all else stays right.
+    """An outer objective that makes students take the samples of one class for another.
 
-    It is the cross-entropy with every ``source`` relabelled ``target``. Distilled with it, for
-    trained nets (``init=pool``) and few gradient steps, the data make such nets fail on one class.
+    It is the cross-entropy after every label ``source`` is replaced by ``target``. Samples of all
+    other classes should still be classified correctly. Use it to distil for pre-trained nets
+    (``init=pool``) and few gradient steps: trained on the distilled data, such nets fail on one
+    class.
 
     Parameters
     ----------
     source : label
-        The attacked class, as it stands in y.
+        The attacked class, as in y.
     target : label
-        The class that its samples are to be taken for.
+        The class that samples of ``source`` should be taken for, as in y.
 
     See Also
     --------
-    attack_report : Says what an attack did.
+    attack_report : Scores nets before and after an attack.
 
     References
     ----------
@@ -44,7 +46,7 @@ class TargetedAttack:
     >>> attack = TargetedAttack("cat", "dog").resolve(["bird", "cat", "dog"])
     >>> attack
     TargetedAttack(source=1, target=2)
-    >>> logits = torch.tensor([[0.0, 0.0, 9.0]])  # of a cat that is taken for a dog
+    >>> logits = torch.tensor([[0.0, 0.0, 9.0]])  # a cat that is taken for a dog
     >>> attack(logits, torch.tensor([1])) < 0.01
     tensor(True)
     """
@@ -53,7 +55,9 @@ class TargetedAttack:
     target: Any
 
     def resolve(self, classes: Any) -> TargetedAttack:
-        """Return the same attack on indices into ``classes``.
+        """Return the same attack with class indices in place of labels.
+
+        A distiller calls this with its ``classes_``, as for every objective with this method.
 
         Parameters
         ----------
@@ -63,12 +67,12 @@ class TargetedAttack:
         Returns
         -------
         TargetedAttack
-            What a net is scored with.
+            The attack whose ``source`` and ``target`` are indices into ``classes``.
 
         Raises
         ------
         ValueError
-            If a label is not among the classes, or both are the same.
+            If a label is not among the classes, or if both labels are the same.
         """
         known = np.asarray(classes).tolist()
         for name, label in vars(self).items():
@@ -88,23 +92,50 @@ class TargetedAttack:
         logits: Tensor,  # (batch, n_classes)
         y: Tensor,  # (batch,), class indices
     ) -> Tensor:
-        """Return the loss on a batch; ``source`` and ``target`` are class indices here."""
+        """Return the loss on a batch, where ``source`` and ``target`` are class indices.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (batch, n_classes)
+            Logits of one student.
+        y : Tensor of shape (batch,)
+            Class indices.
+
+        Returns
+        -------
+        Tensor of shape ()
+            The cross-entropy, mean over the batch.
+        """
         return classification(logits, torch.where(y == self.source, self.target, y))
 
 
 class AttackScores(NamedTuple):
-    """How nets do on real samples when one class is attacked.
+    """Scores of nets on real samples when one class is attacked.
 
     Attributes
     ----------
     accuracy : ndarray of shape (n_inits,)
         Accuracy of each net.
     modified_accuracy : ndarray of shape (n_inits,)
-        The same with the attacked class relabelled as the target: what the attack aims at.
+        Accuracy after the attacked class is relabelled as the target: the aim of the attack.
     class_accuracy : ndarray of shape (n_inits, n_classes)
         Accuracy on each class, in the order of ``classes_``.
     called_target : ndarray of shape (n_inits,)
-        Share of the attacked class that is taken for the target.
+        Fraction of the attacked class that is taken for the target.
+
+    See Also
+    --------
+    attack_report : Returns these scores.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, TargetedAttack, attack_report
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distiller = DatasetDistiller(max_iter=20, random_state=0).fit(X, y)
+    >>> scores = attack_report(distiller, X, y, TargetedAttack(0, 1), n_inits=5).after
+    >>> scores.accuracy.shape, scores.class_accuracy.shape
+    ((5,), (5, 3))
     """
 
     accuracy: Array
@@ -114,14 +145,28 @@ class AttackScores(NamedTuple):
 
 
 class AttackReport(NamedTuple):
-    """Nets before an attack and after it.
+    """Scores of nets before and after an attack.
 
     Attributes
     ----------
     before : AttackScores
-        Nets as they come.
+        Scores of the nets from which students start.
     after : AttackScores
-        The same nets after their gradient steps on the distilled data.
+        Scores of the same nets after their gradient steps on the distilled data.
+
+    See Also
+    --------
+    attack_report : Returns this report.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, TargetedAttack, attack_report
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distiller = DatasetDistiller(max_iter=20, random_state=0).fit(X, y)
+    >>> report = attack_report(distiller, X, y, TargetedAttack(0, 1), n_inits=5)
+    >>> report.after.accuracy.mean() > report.before.accuracy.mean()
+    np.True_
     """
 
     before: AttackScores
@@ -150,25 +195,25 @@ def attack_report(
     X : array-like of shape (n_samples, n_features) or (n_samples, ...)
         Samples of every class that no fit has seen.
     y : array-like of shape (n_samples,)
-        Their classes.
+        Class labels.
     attack : TargetedAttack or None, default=None
-        Which class is to be taken for which; ``None`` takes the objective of the distiller.
+        The attacked class and its target. ``None`` takes the objective of the distiller.
     n_inits : int, default=20
-        Nets, as in ``evaluate``.
+        Number of nets, as in ``evaluate``.
     student : None, nn.Module class or NeuralNetClassifier, default=None
         Another architecture, as in ``evaluate``.
     init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-        Another weight prior, as in ``evaluate``; for unknown nets, a pool that was held out.
+        Another weight prior, as in ``evaluate``. To attack unknown nets, pass a held-out pool.
     n_epochs : int or None, default=None
         Another number of distilled epochs, as in ``evaluate``.
     random_state : int, RandomState instance or None, default=None
-        Decides the nets, as in ``evaluate``.
+        Seed that decides the nets, as in ``evaluate``.
 
     Returns
     -------
     AttackReport
         ``before`` and ``after``, each with ``accuracy``, ``modified_accuracy``, ``class_accuracy``
-        and ``called_target`` of every net.
+        and ``called_target`` for each net.
 
     See Also
     --------
@@ -196,7 +241,7 @@ def attack_report(
     attack = distiller.objective if attack is None else attack
     if not isinstance(attack, TargetedAttack):
         raise TypeError(
-            "attack must be a TargetedAttack, or None where the distiller's objective is one, got "
+            "attack must be a TargetedAttack, or None if the distiller's objective is one, got "
             f"{attack!r}."
         )
     classes = distiller.classes_
@@ -224,7 +269,7 @@ def _attack_scores(
     attack: TargetedAttack,  # on class indices
     counts: Array,  # (n_classes,), samples of each class
 ) -> AttackScores:
-    # A diverged net predicts nothing, although the argmax of NaN is class 0.
+    # The argmax of NaN is class 0, but a diverged net must not count as predicting it.
     predicted = outputs.argmax(-1).where(outputs.isfinite().all(-1), -1).numpy()
     right = np.stack(
         [(predicted[:, y == c] == c).mean(axis=1) for c in range(len(counts))], axis=-1

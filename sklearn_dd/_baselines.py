@@ -1,7 +1,8 @@
-"""What a distilled set has to beat: small sets that are chosen, not learned.
+"""Baselines: small sets whose samples are chosen or computed, not learned.
 
-A baseline is a distiller whose samples do not move. It chooses them and a step size on training
-data. Everything else is the distiller's own: schedules, students, scores and files.
+A distilled set should do better than these. A baseline is a distiller whose samples stay fixed. It
+chooses them, and a step size, on training data. Schedules, students, scores and files are those of
+a distiller.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ from ._selection import (
 )  # fmt: skip
 from .methods import Unrolled
 
-_MAX_ROWS = 2000  # training samples that step sizes and sets are compared on
-_N_INITS = 8  # students that they are compared with
+_MAX_ROWS = 2000  # training samples on which step sizes and sets are compared
+_N_INITS = 8  # students with which they are compared
 _BATCH = 512  # samples that are scored at a time
-_MAX_VALUES = 1 << 25  # values of one class that are chosen from
+_MAX_VALUES = 1 << 25  # values of one class that are considered
 _SHARED = (
     "n_steps", "n_epochs", "student", "init", "max_iter", "batch_size", "n_inits", "sample_shape",
     "standardize", "device", "random_state", "verbose",
@@ -59,10 +60,10 @@ _SHARED = (
 
 
 class StepSizesOnly(Method):
-    """The exact hypergradient of the step sizes; samples and labels do not move."""
+    """The exact hypergradient of the step sizes; samples and labels stay fixed."""
 
     def __call__(self, problem: OuterProblem) -> Hypergradient:
-        """Return the outer loss, and a gradient that is 0 except for the step sizes."""
+        """Return the outer loss and a gradient that is 0 except for the step sizes."""
         exact = Unrolled()(problem)
         return problem.zeros()._replace(loss=exact.loss, lrs=exact.lrs)
 
@@ -71,44 +72,43 @@ class StepSizesOnly(Method):
 class Baseline(FittedClassifier, BaseDistiller):
     """Base of the baselines, which differ in how they choose the samples of a class.
 
-    A subclass sets ``choose``: a function of standardised samples (n, n_values) of one class, in
-    random order, of the number wanted, which is at most n, and of a NumPy generator, that returns
-    as many samples, or fewer, which are then repeated.
+    A subclass defines the static method ``choose``.
 
     Parameters
     ----------
     n_per_class : int or dict, default=1
-        Samples of each class; a dict gives each class its own number. If a class has fewer real
-        samples, they are repeated.
+        Number of samples of each class. A dict gives each class its own number. If a class has
+        fewer real samples, they are repeated.
     n_steps : int, default=1
-        Mini-batches that the samples are divided into. It must divide ``n_per_class``.
+        Number of mini-batches that the samples are divided into. It must divide ``n_per_class``.
     n_epochs : int, default=10
-        Times that a student goes through the mini-batches.
+        Number of passes of a student over the mini-batches.
     schedule : {"fixed", "learned"}, default="fixed"
-        ``"fixed"``: the best of ``step_sizes`` for all steps. ``"learned"``: a step size for each
-        step, which starts there and is learned as a distiller learns it.
+        ``"fixed"`` uses the best of ``step_sizes`` for all steps. ``"learned"`` starts there and
+        learns a step size for each step, as a distiller does.
     step_sizes : sequence of float, default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-        Step sizes to choose from, by the mean accuracy on up to 2,000 training samples. The
-        students are 8 that no evaluation draws, 8 nets of a pool, or the one known net.
+        Step sizes to choose from. The best has the highest mean accuracy of students on up to 2,000
+        training samples. There are 8 students, which no evaluation draws; with a pool, up to 8 of
+        its nets; with one known net, that net alone.
     n_sets : int, default=1
-        Sets to choose from in the same way, if the choice of samples is random.
+        Number of sets to choose from in the same way, if the choice of samples is random.
     student : None, nn.Module class or NeuralNetClassifier, default=None
-        What learns from the samples, as in ``DatasetDistiller``.
-    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
+        The network that learns from the samples, as in ``DatasetDistiller``.
+    init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
         The weights that students start from, as in ``DatasetDistiller``. With ``"fixed"``, a
-        baseline and a distiller with the same int ``random_state`` know the same net.
+        baseline and a distiller with the same int ``random_state`` have the same known net.
     max_iter : int, default=200
-        Outer iterations of a learned schedule.
+        Number of outer iterations for a learned schedule.
     batch_size : int, default=256
-        Real samples of each of them.
+        Number of real samples in each outer iteration.
     n_inits : int, default=4
-        Students of each of them.
+        Number of students in each outer iteration.
     sample_shape : tuple of int or None, default=None
-        Shape of one sample, such as (channels, height, width), where X comes flat.
+        Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
         Choose and train in units of mean 0 and standard deviation 1.
     device : str or torch.device, default="auto"
-        Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
+        Device to compute on. ``"auto"`` takes CUDA, else MPS, else the CPU.
     random_state : int, RandomState instance or None, default=None
         Seed of all draws.
     verbose : int, default=0
@@ -116,16 +116,16 @@ class Baseline(FittedClassifier, BaseDistiller):
 
     See Also
     --------
-    DatasetDistiller : Learns samples; a baseline has its methods and fitted attributes.
+    DatasetDistiller : Learns samples. A baseline has the same methods and fitted attributes.
 
     Notes
     -----
-    At most 2²⁵ values of a class are considered, drawn at random, unless more are wanted: 222
-    images of 224 × 224 × 3.
+    At most 2²⁵ values of each class are considered, for example 222 images of 224 × 224 × 3. They
+    are drawn at random. A larger ``n_per_class`` raises the limit.
 
     Examples
     --------
-    The sample of each class that lies farthest from the mean:
+    A baseline that chooses the samples of each class that are farthest from its mean:
 
     >>> import numpy as np
     >>> from sklearn.datasets import load_wine
@@ -166,7 +166,7 @@ class Baseline(FittedClassifier, BaseDistiller):
         "n_sets": [Interval(Integral, 1, None, closed="left")],
     }
 
-    # What a fit reads of a distiller, and a baseline leaves at the defaults.
+    # Parameters of a distiller that a fit reads and a baseline does not expose.
     objective: ClassVar[str] = "classification"
     labels: ClassVar[str] = "hard"
     outer_lr: ClassVar[float] = DistillerParameters.outer_lr
@@ -179,12 +179,27 @@ class Baseline(FittedClassifier, BaseDistiller):
 
     @staticmethod
     def choose(z: Array, wanted: int, rng: np.random.Generator) -> Array:
-        """Choose samples of one class; see the description of the class."""
+        """Choose samples of one class. Subclasses define this method.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, n_values)
+            Standardised samples of one class, in random order.
+        wanted : int
+            Number of samples to choose, at most n.
+        rng : numpy.random.Generator
+            Source of random draws.
+
+        Returns
+        -------
+        ndarray of shape (wanted, n_values)
+            The chosen samples. If there are fewer, they are repeated.
+        """
         raise NotImplementedError
 
     @property
     def validation_fraction(self) -> float:
-        """Step sizes that are learned are validated; a chosen one uses all samples."""
+        """Fraction of samples held out to validate learned step sizes; 0 for fixed ones."""
         return DistillerParameters.validation_fraction if self.schedule == "learned" else 0.0
 
     def _read(self, X: Any, y: Any) -> RealSet:
@@ -237,7 +252,10 @@ class Baseline(FittedClassifier, BaseDistiller):
 def _scorer(
     problem: Problem, schedule: tuple[int, int], seed: int, rng: np.random.Generator
 ) -> Callable[[Array, float], float]:
-    """(samples, step size) -> mean accuracy on training data of students no evaluation draws."""
+    """A function (samples, step size) -> mean accuracy of students on training data.
+
+    No evaluation draws the initial weights of these students.
+    """
     real, recipe, device = problem.real, problem.recipe, problem.device
     rows = _share_of_each_class(real.y, _MAX_ROWS, rng)
     seen = RealData(real.X, real.y, rows, recipe.units, _BATCH, device)
@@ -254,26 +272,26 @@ def _scorer(
 
 
 def _best(choices: list[Any], score: Callable[[Any], float]) -> Any:
-    """The choice with the highest score; a single choice needs none."""
+    """The choice with the highest score. A single choice is not scored."""
     return max(choices, key=score) if len(choices) > 1 else choices[0]
 
 
 def _share_of_each_class(y: Array, n_rows: int, rng: np.random.Generator) -> Array:
-    """About ``n_rows`` rows, the same share of every class, at least one of each; sorted."""
+    """About ``n_rows`` rows, sorted: the same fraction of each class, and at least one."""
     share = min(1.0, n_rows / len(y))
     by_class = (rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y))
     return np.sort(np.concatenate([rows[: int(np.ceil(share * len(rows)))] for rows in by_class]))
 
 
 class RandomSamples(Baseline):
-    """Random real samples of each class; with ``n_sets=20`` the best of 20 such sets.
+    """Random real samples of each class. With ``n_sets=20``, the best of 20 such sets.
 
     Parameters are those of `Baseline`.
 
     References
     ----------
-    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959: random and
-    optimised real images.
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959, where they are
+    "random real images" and "optimized real images".
 
     Examples
     --------
@@ -292,14 +310,14 @@ class RandomSamples(Baseline):
 
 
 class ClassMeans(Baseline):
-    """The mean of each class, repeated if more than one sample is wanted.
+    """The mean of each class, repeated if ``n_per_class`` is larger than 1.
 
     Parameters are those of `Baseline`.
 
     References
     ----------
-    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959: average real
-    images.
+    Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959, where they are
+    "average real images".
 
     Examples
     --------
@@ -338,9 +356,9 @@ class KMeansCenters(Baseline):
 
 
 class KCenters(Baseline):
-    """Real samples of each class, each the farthest from those before it.
+    """Real samples of each class, each the farthest from those chosen before it.
 
-    The first is the one closest to the mean.
+    The first is the sample closest to the mean.
 
     Parameters are those of `Baseline`.
 
@@ -348,7 +366,8 @@ class KCenters(Baseline):
     ----------
     Gonzalez (1985), Clustering to minimize the maximum intercluster distance. Sener and Savarese
     (2018), Active learning for convolutional neural networks: a core-set approach,
-    arXiv:1708.00489, who measure distances in a network's features; here, between samples.
+    arXiv:1708.00489. They measure distances between features of a network; this class measures
+    them between samples.
 
     Examples
     --------
@@ -363,14 +382,17 @@ class KCenters(Baseline):
 
 
 class Herding(Baseline):
-    """Real samples of each class, each the one that brings their mean closest to the class's.
+    """Real samples whose mean is close to the mean of their class, chosen one by one.
+
+    Each is the sample that brings the mean of those chosen closest to the mean of the class.
 
     Parameters are those of `Baseline`.
 
     References
     ----------
     Welling (2009), Herding dynamical weights to learn. Rebuffi, Kolesnikov, Sperl and Lampert
-    (2017), iCaRL, arXiv:1611.07725, who take the means of a network's features; here, of samples.
+    (2017), iCaRL, arXiv:1611.07725. They take means of features of a network; this class takes
+    means of samples.
 
     Examples
     --------

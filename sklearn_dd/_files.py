@@ -1,4 +1,4 @@
-"""Tensors and facts in one safetensors file, written whole or not at all."""
+"""Tensors and metadata in one safetensors file, which is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Format:
     Parameters
     ----------
     name : str
-        Stands in the file.
+        Name of the format, as written in the file.
     version : int
-        The latest that is known.
+        Latest version that this package can read.
     content : str
-        What such a file holds, for messages.
+        What such a file holds, for error messages.
     writer : str
-        What writes it, for messages.
+        What writes such a file, for error messages.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Format:
     content: str
     writer: str
 
-    def write(self, path: PathLike, tensors: Mapping[str, Tensor], facts: Any) -> None:
-        """Write tensors, and facts that JSON can hold."""
+    def write(self, path: PathLike, tensors: Mapping[str, Tensor], header: Any) -> None:
+        """Write tensors, and a header that JSON can hold."""
         path = check_folder(path)
-        metadata = {"format": self.name, "version": str(self.version), "recipe": json.dumps(facts)}
+        metadata = {"format": self.name, "version": str(self.version), "recipe": json.dumps(header)}
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             part = Path(folder) / path.name
-            # No two of them may share memory.
+            # safetensors refuses tensors that share memory, so each is copied.
             own = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
             save_file(own, part, metadata)
             os.replace(part, path)
 
     def read(self, path: PathLike) -> tuple[dict[str, Tensor], Any]:
-        """Read them back; a ValueError tells what is wrong with a file."""
+        """Read tensors and header; a ValueError says what is wrong with the file."""
         path = _of_a_file(path)
         try:
             with safe_open(os.fspath(path), framework="pt") as f:
@@ -75,7 +75,7 @@ class Format:
         )
 
     def damaged(self, path: PathLike, error: Exception) -> ValueError:
-        """What to raise for a file that is not whole."""
+        """The error for a file that is damaged."""
         return ValueError(
             f"{os.fspath(path)!r} is not a whole file of {self.content} ({error}). It is damaged "
             f"or of another kind: write it again with {self.writer}."
@@ -90,11 +90,11 @@ def _of_a_file(path: PathLike) -> Path:
 
 
 def check_folder(path: PathLike) -> Path:
-    """The path of a file to be written, whose folder must be there."""
+    """The path of a file to be written; refuse it if its folder does not exist."""
     path = _of_a_file(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"{str(path)!r} must lie in a folder that exists: make {str(path.parent)!r}, or name "
+            f"{str(path)!r} must lie in a folder that exists: create {str(path.parent)!r}, or name "
             "another file."
         )
     return path

@@ -399,7 +399,7 @@ COLOR = Chain((brightness, saturation, contrast))
 """Random brightness, saturation and contrast, in this order (Zhao and Bilen 2021)."""
 
 DSA = OneOf((COLOR, shift, cutout, flip, scale, rotate))
-"""The augmentation of Zhao and Bilen (2021), arXiv:2102.08259. For digits they leave out ``flip``."""
+"""The augmentation of Zhao and Bilen (2021), arXiv:2102.08259. Leave out ``flip`` for digits."""
 
 
 def _resample(images: Tensor, affine: list[list[float]]) -> Tensor:

@@ -1,52 +1,17 @@
-"""Small problems, and distillers that learn them in a moment."""
+"""Small real sets, and a distiller that is fitted on one."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from sklearn.datasets import load_digits, load_wine
-from skorch import NeuralNetClassifier
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.modules import MLP, ConvNet
+from sklearn_dd import DatasetDistiller, save_distilled
 
-Array = NDArray[Any]
-
-
-def net(module: Any = MLP, width: int = 8, **arguments: Any) -> NeuralNetClassifier:
-    """An unfitted student of few units."""
-    named = {f"module__{name}": value for name, value in arguments.items()}
-    return NeuralNetClassifier(module, module__width=width, **named)
-
-
-def tiny(**changes: Any) -> DatasetDistiller:
-    """A distiller that fits in a fraction of a second."""
-    small = {
-        "n_epochs": 3,
-        "student": net(),
-        "max_iter": 3,
-        "batch_size": 32,
-        "n_inits": 2,
-        "device": "cpu",
-        "random_state": 0,
-    }
-    return DatasetDistiller(**(small | changes))
-
-
-def tiny_for_images(**changes: Any) -> DatasetDistiller:
-    """The same with a convolutional student."""
-    return tiny(**({"student": net(ConvNet, width=4, depth=1)} | changes))
-
-
-def named(value: Any) -> str:
-    """A short name of a parameter for the name of a test."""
-    if isinstance(value, dict):
-        return "-".join(f"{name}={named(of)}" for name, of in value.items()) or "default"
-    return getattr(value, "__name__", None) or str(value)
+from .helpers import Array, tiny
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,3 +37,16 @@ def images() -> tuple[Array, Array]:
 def fitted() -> DatasetDistiller:
     """A distiller fitted on the table; two samples a class in two steps. Not to be changed."""
     return tiny(n_per_class=2, n_steps=2).fit(*load_wine(return_X_y=True))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where distilled data may be saved."""
+    return tmp_path / "distilled.safetensors"
+
+
+@pytest.fixture
+def whole(fitted: DatasetDistiller, path: Path) -> bytes:
+    """The content of the file of ``fitted``, which lies at ``path``."""
+    save_distilled(path, fitted)
+    return path.read_bytes()

@@ -7,28 +7,38 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import (
+    load_wine,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, recall_score
 from torch.nn import functional as F
 
-from sklearn_dd import DatasetDistillerRegressor
-from sklearn_dd.attack import TargetedAttack, attack_report
-from sklearn_dd.pools import train_pool
+from sklearn_dd import (
+    DatasetDistillerRegressor,
+    TargetedAttack,
+    attack_report,
+)
 
-from .conftest import net, tiny
+from .helpers import (
+    net,
+    small_pool,
+    tiny,
+)
 
 SOURCE, TARGET = 0, 2
+
+
 STUDENT = net(width=32)
 
 
 @pytest.fixture(scope="module")
 def pools():
     """Trained nets to distil for, and others to attack."""
-    from sklearn.datasets import load_wine
 
     X, y = load_wine(return_X_y=True)
     return [
-        train_pool(STUDENT, X, y, 8, n_epochs=10, lr=0.02, random_state=seed, device="cpu")
+        small_pool(X, y, 8, student=STUDENT, n_epochs=10, lr=0.02, random_state=seed)
         for seed in (0, 1)
     ]
 
@@ -39,9 +49,6 @@ def attacker(**changes):
         "objective": TargetedAttack(SOURCE, TARGET),
     }  # fmt: skip
     return tiny(**(settings | changes))
-
-
-# ------------------------------------------------------------------------------- the objective
 
 
 def test_the_attacked_class_is_scored_as_the_target():
@@ -71,9 +78,6 @@ def test_a_wrong_label_is_named(attack, message):
         attack.resolve(["cat", "dog"])
 
 
-# ---------------------------------------------------------------------------------- the report
-
-
 def test_nets_that_no_fit_has_seen_fail_on_the_attacked_class_alone(table, pools):
     X, y = table
     pool, others = pools
@@ -97,9 +101,9 @@ def test_the_figures_are_those_of_the_nets_predictions(table, pools):
     ).fit(X, names)
     before, after = attack_report(distiller, X, names, attack)
 
-    module = distiller.recipe_.network()()
+    module = distiller.recipe_.spec()()
     module.load_state_dict(known)
-    z = distiller.recipe_.standardize(torch.tensor(X))
+    z = distiller.recipe_.units(torch.tensor(X))
     predictions = distiller.classes_[module(z).argmax(1).numpy()], distiller.predict(X)
     modified = np.where(names == "barolo", "barbera", names)
     for scores, predicted in zip((before, after), predictions, strict=True):
@@ -124,7 +128,7 @@ def test_every_class_is_scored_with_the_same_nets(table, pools):
     distiller = attacker(init=pools[0], max_iter=3).fit(X, y)
     first = attack_report(distiller, X, y, n_inits=5, random_state=np.random.RandomState(0))
     whole = distiller.evaluate(
-        X, y, n_inits=5, random_state=np.random.RandomState(0).randint(2**31)
+        X, y, n_inits=5, each_step=True, random_state=np.random.RandomState(0)
     )
     assert_allclose(first.before.accuracy, whole.step_scores[0])
     assert_allclose(first.after.accuracy, whole.scores)
@@ -154,10 +158,10 @@ def test_before_and_after_are_always_both_scored(table, pools):
 def test_a_distiller_of_numbers_is_attacked_by_none(table):
     X, y = table
     regressor = DatasetDistillerRegressor(objective=TargetedAttack(0, 1), max_iter=1)
-    with pytest.raises(ValueError, match="takes one class a sample, but y holds numbers"):
+    with pytest.raises(ValueError, match="takes a multiclass y, but y is continuous"):
         regressor.fit(X, y)
     regressor = DatasetDistillerRegressor(max_iter=1, n_epochs=1).fit(X, y)
-    with pytest.raises(ValueError, match=r"attack_report takes one class a sample"):
+    with pytest.raises(ValueError, match=r"attack_report takes a multiclass y"):
         attack_report(regressor, X, y)
     with pytest.raises(NotFittedError):
         attack_report(attacker(), X, y)

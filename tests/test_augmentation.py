@@ -1,19 +1,17 @@
-"""One transformation for all images, real and distilled, and an exact way back through it."""
+"""Each augmentation does one transformation to all images alike, and can be differentiated."""
 
 from __future__ import annotations
 
 import math
 import pickle
-from functools import partial
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from sklearn_dd.engine.augmentation import (
+from sklearn_dd.augmentation import (
     COLOR,
     DSA,
-    Augmented,
     Chain,
     OneOf,
     brightness,
@@ -25,11 +23,6 @@ from sklearn_dd.engine.augmentation import (
     scale,
     shift,
 )
-from sklearn_dd.engine.gradient_matching import GradientMatching
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.outer_loop import Stateful
-
-from .problems import convnet
 
 SINGLE = [flip, shift, scale, rotate, cutout, brightness, contrast, saturation]
 AUGMENTS = {augment.__name__: augment for augment in SINGLE} | {"COLOR": COLOR, "DSA": DSA}
@@ -59,13 +52,13 @@ def uniform(g: torch.Generator, low: float, high: float) -> float:
 # Every augmentation
 
 
-def test_gradcheck(augment, images):
+def test_it_passes_gradcheck(augment, images):
     images = images[:2, :, :4, :5].requires_grad_()
     for seed in range(4):
         assert gradcheck(lambda x, seed=seed: augment(x, seeded(seed)), images, atol=1e-8)
 
 
-def test_a_seed_decides(augment, images):
+def test_the_seed_decides(augment, images):
     results = [augment(images, seeded(seed)) for seed in SEEDS]
     for seed, result in zip(SEEDS, results, strict=True):
         assert torch.equal(result, augment(images, seeded(seed)))
@@ -73,13 +66,13 @@ def test_a_seed_decides(augment, images):
     assert any(not torch.equal(result, results[0]) for result in results)
 
 
-def test_all_images_alike(augment, images):
+def test_all_images_are_transformed_alike(augment, images):
     for seed in SEEDS:
         alone = [augment(image[None], seeded(seed)) for image in images]
         torch.testing.assert_close(augment(images, seeded(seed)), torch.cat(alone))
 
 
-def test_nothing_else_is_touched(augment, images):
+def test_nothing_else_is_changed(augment, images):
     before, state = images.clone(), torch.get_rng_state()
     for seed in SEEDS:
         augment(images, seeded(seed))
@@ -103,7 +96,7 @@ def test_flip_mirrors_every_other_time(images):
 
 
 def test_shift_moves_by_whole_pixels(images):
-    wanted = {}
+    moves = {}
     for di in (-2, -1, 0, 1, 2):
         for dj in (-1, 0, 1):
             moved = torch.zeros_like(images)
@@ -111,13 +104,13 @@ def test_shift_moves_by_whole_pixels(images):
                 for j in range(6):
                     if 0 <= i + di < 8 and 0 <= j + dj < 6:
                         moved[:, :, i, j] = images[:, :, i + di, j + dj]
-            wanted[di, dj] = moved
+            moves[di, dj] = moved
     seen = set()
     for seed in range(200):
         result = shift(images, seeded(seed), ratio=0.2)  # of 8 and of 6: 2 and 1
-        seen |= {by for by, moved in wanted.items() if torch.equal(result, moved)}
-        assert any(torch.equal(result, moved) for moved in wanted.values())
-    assert seen == set(wanted)
+        seen |= {by for by, moved in moves.items() if torch.equal(result, moved)}
+        assert any(torch.equal(result, moved) for moved in moves.values())
+    assert seen == set(moves)
 
 
 def naive_resample(images, matrix):
@@ -142,16 +135,16 @@ def test_rotate_turns_in_pixels(images):
     for seed in range(5):
         angle = math.radians(uniform(seeded(seed), -40, 40))
         cos, sin = math.cos(angle), math.sin(angle)
-        wanted = naive_resample(images, [[cos, sin], [-sin, cos]])
-        torch.testing.assert_close(rotate(images, seeded(seed), degrees=40), wanted)
+        expected = naive_resample(images, [[cos, sin], [-sin, cos]])
+        torch.testing.assert_close(rotate(images, seeded(seed), degrees=40), expected)
 
 
 def test_scale_stretches_height_and_width(images):
     for seed in range(5):
         g = seeded(seed)
         y, x = 1.5 ** uniform(g, -1, 1), 1.5 ** uniform(g, -1, 1)
-        wanted = naive_resample(images, [[y, 0], [0, x]])
-        torch.testing.assert_close(scale(images, seeded(seed), ratio=1.5), wanted)
+        expected = naive_resample(images, [[y, 0], [0, x]])
+        torch.testing.assert_close(scale(images, seeded(seed), ratio=1.5), expected)
 
 
 def test_cutout_blanks_a_rectangle(images):
@@ -200,9 +193,9 @@ def test_grey_images_know_no_saturation(images):
 
 def test_a_chain_is_one_after_the_other(images):
     g = seeded(3)
-    wanted = rotate(brightness(images, g), g)
-    assert torch.equal(Chain((brightness, rotate))(images, seeded(3)), wanted)
-    assert not torch.equal(Chain((rotate, brightness))(images, seeded(3)), wanted)
+    expected = rotate(brightness(images, g), g)
+    assert torch.equal(Chain((brightness, rotate))(images, seeded(3)), expected)
+    assert not torch.equal(Chain((rotate, brightness))(images, seeded(3)), expected)
     assert Chain(())(images, seeded(3)) is images
 
 
@@ -210,118 +203,3 @@ def test_one_of_takes_each_as_often(images):
     members = tuple(lambda x, g, i=i: x + i for i in range(3))
     taken = [int((OneOf(members)(images, seeded(s)) - images).mean().round()) for s in range(300)]
     assert all(70 < taken.count(i) < 130 for i in range(3))
-
-
-# Around an estimator
-
-
-def estimate(estimator, seed=0, x=None):
-    torch.manual_seed(0)
-    p = convnet()
-    return estimator(p.task(seed=seed, x=p.x if x is None else x))
-
-
-def relative_error(found, wanted):
-    assert wanted.norm() > 0
-    return float((found - wanted).norm() / wanted.norm())
-
-
-def test_no_augmentation_is_the_plain_estimator():
-    plain, augmented = estimate(Unrolled()), estimate(Augmented(Unrolled(), Chain(())))
-    assert all(torch.equal(a, b) for a, b in zip(plain, augmented, strict=True))
-
-
-def test_mirrored_twice_is_the_plain_estimator():
-    twice = Chain((lambda x, g: x.flip(-1), lambda x, g: x.flip(-1)))
-    for a, b in zip(estimate(Unrolled()), estimate(Augmented(Unrolled(), twice)), strict=True):
-        assert relative_error(b, a) < 1e-12
-
-
-@pytest.mark.parametrize("augment", [COLOR, Chain((shift, cutout, rotate, scale, flip))])
-def test_gradcheck_through_the_estimator(augment):
-    class Loss(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            loss, gradient, *_ = estimate(estimator, x=x)
-            ctx.save_for_backward(gradient)
-            return loss
-
-        @staticmethod
-        def backward(ctx, cotangent):
-            return cotangent * ctx.saved_tensors[0]
-
-    estimator = Augmented(GradientMatching(max_age=0), augment)
-    torch.manual_seed(0)
-    x = convnet().x.requires_grad_()
-    assert estimate(estimator).x.any()
-    assert gradcheck(Loss.apply, x, eps=1e-6, atol=1e-6, rtol=1e-5, fast_mode=True)
-
-
-def test_labels_and_step_sizes_have_their_gradient_for_the_transformed_images():
-    found = estimate(Augmented(Unrolled(), partial(brightness, amount=0.7)), seed=4)
-    g = seeded(int(torch.randint(1 << 62, (), generator=seeded(4))))
-    added = uniform(g, -0.7, 0.7)
-    torch.manual_seed(0)
-    p = convnet()
-    wanted = Unrolled()(p.task(x=p.x + added, real=(p.real[0] + added, p.real[1])))
-    assert all(relative_error(a, b) < 1e-12 for a, b in zip(found, wanted, strict=True))
-
-
-def test_real_and_every_mini_batch_are_transformed_alike():
-    seen = []
-
-    def spy(task):
-        seen.append((task.x, task.real[0]))
-        assert not task.x.requires_grad
-        return task.no_gradient()._replace(x=torch.ones_like(task.x))
-
-    x = torch.randn(2, 1, 1, 8, 6, generator=seeded(0), dtype=torch.float64)
-    same = x[:1].expand(5, 1, 1, 8, 6)
-    real = same[0].expand(7, 1, 8, 6), torch.zeros(7, dtype=torch.int64)
-    for seed in SEEDS:
-        Augmented(spy)(convnet().task(x=same, real=real, seed=seed))
-        distilled, theirs = seen[-1]
-        images = [*distilled.flatten(0, 1), *theirs]
-        assert all(torch.equal(image, images[0]) for image in images)
-    assert len({float(theirs.sum()) for _, theirs in seen}) > 10
-
-
-def test_the_same_seed_gives_the_same_to_the_bit():
-    first, second, other = (estimate(Augmented(Unrolled(), rotate), seed) for seed in (1, 1, 2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not torch.equal(first.x, other.x)
-
-
-def test_each_call_draws_anew():
-    torch.manual_seed(0)
-    task = convnet().task()
-    first, second = (Augmented(Unrolled(), rotate)(task) for _ in range(2))
-    assert first.loss != second.loss
-
-
-def test_what_the_estimator_carries_goes_along():
-    class Counter:
-        calls = 0
-
-        def __call__(self, task):
-            self.calls += 1
-            return task.no_gradient()
-
-        def state_dict(self):
-            return {"calls": torch.tensor(self.calls)}
-
-        def load_state_dict(self, state):
-            self.calls = int(state["calls"])
-
-    first, second = Augmented(Counter(), flip), Augmented(Counter(), flip)
-    assert isinstance(first, Stateful)
-    estimate(first), estimate(first)
-    second.load_state_dict(first.state_dict())
-    assert second.estimator.calls == 2
-    nothing = Augmented(Unrolled(), flip)
-    assert nothing.state_dict() == {}
-    nothing.load_state_dict({})
-
-
-def test_no_graph_outlives_the_call():
-    assert not any(t.requires_grad for t in estimate(Augmented(Unrolled(), COLOR)))

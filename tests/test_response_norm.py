@@ -1,62 +1,53 @@
-"""The local response norm is torch's: values, gradients and their gradients."""
+"""The local response norm of AlexCifarNet is torch's: values, gradients and their gradients."""
+
+from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd import grad, gradcheck, gradgradcheck
-from torch.nn import functional as F
 
-from sklearn_dd.engine import kernels
-from sklearn_dd.engine.normalization import local_response_norm
-from sklearn_dd.modules import AlexCifarNet
-from sklearn_dd.student import Network, learner
+from sklearn_dd.students import AlexCifarNet, _ResponseNorm
+
+TORCHS = nn.LocalResponseNorm(4, alpha=1e-3 / 9, beta=0.75, k=1)
 
 
 def normal(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    # Large values, for which the norm is far from the identity.
+    return 100 * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("shape", [(4, 7, 5, 6), (4, 7, 5), (4, 3, 2, 3, 2)], ids=str)
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"size": 4, "alpha": 1e-3, "beta": 0.75, "k": 1.0},
-        {"size": 5, "alpha": 2.0, "beta": 0.5, "k": 2.0},
-        {"size": 1},
-        {"size": 9},  # more than there are channels
-    ],
-    ids=str,
-)
-def test_values_and_gradients(options, shape):
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 7, 64])
+def test_values_and_gradients_of_two_orders(n_channels):
     results = []
-    for norm in (F.local_response_norm, local_response_norm):
-        x = normal(*shape).requires_grad_()
-        y = norm(x, **options)
-        (first,) = grad(y.sin().sum(), x, create_graph=True)
+    for norm in (TORCHS, _ResponseNorm()):
+        x = normal(4, n_channels, 5, 6).requires_grad_()
+        y = norm(x)
+        (first,) = grad((y / 100).sin().sum(), x, create_graph=True)
         (second,) = grad(first.sin().sum(), x)
         results.append((y, first, second))
-    for theirs, ours in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
+    values = results[1][0]
+    assert (values - normal(4, n_channels, 5, 6)).norm() > 0.1 * values.norm()
 
 
-def test_gradcheck():
+def test_it_passes_gradcheck():
     x = normal(2, 5, 2, 2).requires_grad_()
-    norm = lambda x: local_response_norm(x, 4, alpha=2.0)  # noqa: E731
-    assert gradcheck(norm, x)
-    assert gradgradcheck(norm, x)
+    assert gradcheck(_ResponseNorm(), x)
+    assert gradgradcheck(_ResponseNorm(), x)
 
 
-def test_students_on_a_cpu_normalise_so(monkeypatch):
-    called = []
-    monkeypatch.setitem(
-        kernels._KERNELS,
-        F.local_response_norm,
-        lambda x, *rest, **more: called.append(x) or local_response_norm(x, *rest, **more),
-    )
-    arguments = {"sample_shape": (3, 8, 8), "n_classes": 10}
-    network = Network(AlexCifarNet, arguments, (3, 8, 8))
-    params, x = dict(network().named_parameters()), torch.randn(4, 3, 8, 8)
-    found = learner(network, torch.device("cpu")).apply(params, x)
-    assert len(called) == 2
-    module = network()
-    module.load_state_dict(params)
-    torch.testing.assert_close(found, module(x))
+def test_the_student_is_the_one_with_torchs_norm():
+    torch.manual_seed(0)
+    ours, theirs = (AlexCifarNet((3, 8, 8), 10) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    places = [
+        i for i, layer in enumerate(theirs.features) if isinstance(layer, _ResponseNorm)
+    ]  # fmt: skip
+    assert len(places) == 2
+    for i in places:
+        theirs.features[i] = TORCHS
+    images = 10 * torch.randn(4, 3, 8, 8)
+    torch.testing.assert_close(ours(images), theirs(images))

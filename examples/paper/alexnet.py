@@ -1,10 +1,10 @@
-"""AlexNet on images of 224 x 224: what one outer iteration takes.
+"""AlexNet on images of 224 x 224: the cost of one outer iteration.
 
-The paper, section 4.3: AlexNet with ImageNet weights and a new last layer, one image per class, one
-step, three epochs, 20 classes (PASCAL-VOC) or 200 (CUB-200). These data and weights are the user's
-own. Here, images of noise show memory and time, next to those of the plain loop that keeps the
-graph of every step; and a fit by ``DatasetDistiller`` takes one known net and images that have
-several of 20 labels each, as those of PASCAL-VOC do.
+Section 4.3 of the paper distils for AlexNet with ImageNet weights and a new last layer: one image
+per class, one step, three epochs, 20 classes (PASCAL-VOC) or 200 (CUB-200). Those data and weights
+do not come with this package. This script measures memory and time on images of noise, beside the
+plain loop, which keeps the graph of every step. It also fits a ``DatasetDistiller`` for one known
+net on images that have several of 20 labels each, like those of PASCAL-VOC.
 
     python examples/paper/alexnet.py [--quick] [--seed 0]
 """
@@ -19,39 +19,37 @@ from itertools import accumulate
 import numpy as np
 import torch
 from paper import Cell, Experiment, main
-from torch.func import functional_call
-from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from sklearn_dd import DatasetDistiller
-from sklearn_dd.engine.hypergradient import Task, Unrolled
-from sklearn_dd.engine.objectives import classification
-from sklearn_dd.modules import AlexNet
-from sklearn_dd.student import Network, learner
+from sklearn_dd import AlexNet, DatasetDistiller, Unrolled
+from sklearn_dd._data import Multiclass
+from sklearn_dd._student import Acceleration, choose_student, student_fn
+from sklearn_dd.methods import OuterProblem, naive_hypergradient
 
 SHAPE = (3, 224, 224)
 N_EPOCHS, N_REAL, N_ITER = 3, 32, 2
+PLAIN = Acceleration(tracing=False, convolution=False, pooling=False)
 
 
 def measure(run: Experiment) -> Iterator[Cell]:
-    """Seconds and gigabytes of ours and of the plain loop."""
+    """Seconds and gigabytes of this package and of the plain loop."""
     for n_classes in run.pick([20], [20, 200]):
-        task, module = made_up(n_classes, run.seed)
+        problem = made_up(n_classes, run.seed)
         runs = {
-            "kept graphs": partial(Unrolled(memory=1 << 40), task),
-            "rebuilt graphs": partial(Unrolled(memory=0), task),
-            "plain loop": partial(plain, task, module),
+            "kept graphs": partial(Unrolled(memory=1 << 40), problem),
+            "rebuilt graphs": partial(Unrolled(memory=0), problem),
+            "plain loop": partial(naive_hypergradient, made_up(n_classes, run.seed, PLAIN)),
         }
         for name, once in runs.items():
             seconds, peak = cost(once)
             yield Cell(f"{n_classes} classes, {name}: time", "", seconds, 0.0, 1, unit="s")
             yield Cell(f"{n_classes} classes, {name}: memory", "", peak / 1e9, 0.0, 1, unit="GB")
     seconds = fit_several_labels(20, run.seed) / N_ITER
-    yield Cell("20 labels, several an image, by fit: time", "", seconds, 0.0, 1, unit="s")
+    yield Cell("20 labels, several for each image, by fit: time", "", seconds, 0.0, 1, unit="s")
 
 
 def fit_several_labels(n_labels: int, seed: int) -> float:
-    """Seconds of a fit of images of noise, from one known net."""
+    """Seconds of a fit to images of noise, for one known net."""
     rng = np.random.default_rng(seed)
     X = rng.integers(256, size=(2 * n_labels, *SHAPE), dtype=np.uint8)
     others = rng.random((2 * n_labels, n_labels)) < 0.1
@@ -67,41 +65,30 @@ def fit_several_labels(n_labels: int, seed: int) -> float:
     return time.monotonic() - start
 
 
-def made_up(n_classes: int, seed: int) -> tuple[Task, torch.nn.Module]:
-    """One image of noise per class, one known net, and some real images."""
+def made_up(n_classes: int, seed: int, acceleration: Acceleration | None = None) -> OuterProblem:
+    """One image of noise per class, one known net, and some real images of noise."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = Network(AlexNet, {"sample_shape": SHAPE, "n_classes": n_classes}, SHAPE)
-    module = network().to(device).eval()
-    nets = {name: p.detach()[None].clone() for name, p in module.named_parameters()}
-    x = torch.randn(1, n_classes, *SHAPE, device=device)
-    y = torch.eye(n_classes, device=device)[None]
-    lrs = torch.full((N_EPOCHS, 1), 1e-3, device=device)
-    real = (
-        torch.randn(N_REAL, *SHAPE, device=device),
-        torch.randint(n_classes, (N_REAL,), device=device),
+    targets = Multiclass(np.arange(n_classes))
+    spec = choose_student(AlexNet, SHAPE, targets)
+    return OuterProblem(
+        student_fn(spec, device, targets.loss, acceleration),
+        {name: p.detach()[None].to(device) for name, p in spec().named_parameters()},
+        torch.randn(1, n_classes, *SHAPE, device=device),
+        torch.eye(n_classes, device=device)[None],
+        torch.full((N_EPOCHS, 1), 1e-3, device=device),
+        targets.objective,
+        (
+            torch.randn(N_REAL, *SHAPE, device=device),
+            torch.randint(n_classes, (N_REAL,), device=device),
+        ),
+        torch.Generator(),
     )
-    generator = torch.Generator()
-    return Task(learner(network, device), nets, x, y, lrs, classification, real, generator), module
-
-
-def plain(task: Task, module: torch.nn.Module) -> tuple[torch.Tensor, ...]:
-    """The hypergradient by one graph of the whole training."""
-    leaves = [t.detach().requires_grad_() for t in (task.x, task.y, task.lrs)]
-    x, y, lrs = leaves
-    theta = {name: p[0].detach().requires_grad_() for name, p in task.nets.items()}
-    for lr in lrs.flatten():
-        logits = functional_call(module, theta, (x[0],))
-        loss = -(y[0] * F.log_softmax(logits, -1)).sum(1).mean()
-        gradient = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
-        theta = {n: p - lr * g for (n, p), g in zip(theta.items(), gradient, strict=True)}
-    outer = task.objective(functional_call(module, theta, (task.real[0],)), task.real[1])
-    return torch.autograd.grad(outer, leaves)
 
 
 def cost(run: Callable[[], object]) -> tuple[float, int]:
-    """Seconds of one call, and most bytes of tensors that it held at one time."""
-    peak = peak_bytes(run)  # first: a call to warm up is needed anyway
+    """Seconds of one call, and its peak memory in bytes of tensors."""
+    peak = peak_bytes(run)  # comes first, because a call to warm up is needed anyway
     start = time.monotonic()
     run()
     if torch.cuda.is_available():
@@ -110,7 +97,7 @@ def cost(run: Callable[[], object]) -> tuple[float, int]:
 
 
 def peak_bytes(run: Callable[[], object]) -> int:
-    """Most bytes of tensors that a call holds at one time, above those at its start."""
+    """Peak bytes of tensors during a call, above those at its start."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()

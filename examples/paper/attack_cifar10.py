@@ -1,8 +1,8 @@
-"""The attack on CIFAR-10: planes are to be called cars.
+"""The attack on CIFAR-10: nets are made to call planes cars.
 
-As in attack.py, for nets of 75 % (the paper: 78). Training one takes ten minutes of a core, so that
-there are few on a CPU, and no quick settings. Where CIFAR-10 comes from the folder of real sets,
-its test images are the JPEG copies that lie there.
+The attack is that of attack.py, for nets of 75 % accuracy (the paper: 78). Training a net takes ten
+minutes on one core. So there are few nets on a CPU, and no quick settings. If CIFAR-10 comes from
+the folder of data sets, its test images are the JPEG copies there.
 
     python examples/paper/attack_cifar10.py [--seed 0]
 """
@@ -15,15 +15,14 @@ import torch
 from attack import attack, attacker
 from paper import Cell, Experiment, load, main
 
-from sklearn_dd.engine.augmentation import flip
-from sklearn_dd.modules import AlexCifarNet
+from sklearn_dd import AlexCifarNet, flip
 
 
 def measure(run: Experiment) -> Iterator[Cell]:
     """CIFAR-10 plane to car."""
     on_cpu = not torch.cuda.is_available()
     if on_cpu and run.quick:
-        print("CIFAR-10 is left out: its trained nets take hours of a core.")
+        print("CIFAR-10 is left out: training its nets takes hours on one core.")
         return
     cifar = load("cifar10")
     n_train, n_held_out = (8, 6) if on_cpu else run.pick((20, 20), (50, 50))

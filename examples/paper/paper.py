@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: data, fits that go on where they stopped, results."""
+"""What the scripts of this folder share: data, fits that can be continued, and results."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ from sklearn_dd import (
     LearningRatesDisplay,
     train_pool,
 )
-from sklearn_dd.distilled import describe
+from sklearn_dd._distilled import describe
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "paper"  # JSON and figures, of which docs/paper.md is made
-KEPT = Path(__file__).parent / "kept"  # fits and pools, for a run that is started again
+KEPT = Path(__file__).parent / "kept"  # fits and pools of nets, so that a run can be continued
 DATA = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data"))
 OPENML = {"mnist": ("mnist_784", 60000), "usps": ("usps", 7291), "cifar10": ("CIFAR_10", 50000)}
-# Pixels left free around images that are resized to 28 x 28. The paper's copy of USPS has the mean
-# 0.160, by which its authors standardise; ours has 0.157 with this margin, and 0.255 without.
+# Empty pixels around images that are resized to 28 x 28. The paper's copy of USPS has a mean of
+# 0.160, with which the authors standardise it. The mean is 0.157 with this margin and 0.255
+# without.
 MARGINS = {"usps": 3}
 MISSING = (
     "{name} is neither at {path} nor on OpenML. Put a file there with the arrays x_train, y_train, "
@@ -57,26 +58,26 @@ class Data(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One figure beside the paper's, which is in per cent; accuracies are fractions."""
+    """A result beside the paper's. Accuracies are fractions; the paper's are in per cent."""
 
     what: str
     paper: str
     mean: float
     std: float
     n_scores: int
-    seconds: float | None = None  # that the fit took, where it is the cell's own
+    seconds: float | None = None  # of the fit, for its first cell only
     unit: str = "%"
 
 
 def cell(what: str, paper: str, scores: Any, seconds: float | None = None) -> Cell:
-    """A cell of the scores of some nets."""
+    """The cell of the scores of some nets."""
     return Cell(
         what, paper, float(np.mean(scores)), float(np.std(scores)), np.size(scores), seconds
     )
 
 
 def load(name: str, side: int | None = None) -> Data:
-    """A data set from the folder of real sets, else from OpenML; ``side`` resizes grey images."""
+    """A data set from the folder of data sets, or from OpenML; ``side`` resizes grey images."""
     path = DATA / f"{name}.npz"
     if name == "cifar10" and (DATA / name).is_dir():
         data = _cifar10(DATA / name)
@@ -116,8 +117,8 @@ def _square(X: np.ndarray) -> np.ndarray:
 
 
 def _cifar10(folder: Path) -> Data:
-    """CIFAR-10 as sheets of 1,000 lossless images; its whole test set comes as JPEG copies."""
-    from PIL import Image  # for this folder alone; matplotlib brings it
+    """CIFAR-10 from sheets of 1,000 lossless images, with JPEG copies of the test images."""
+    from PIL import Image  # installed with matplotlib; only this folder needs it
 
     def sheet(path: Path) -> np.ndarray:
         image = np.asarray(Image.open(path).convert("RGB"))
@@ -134,22 +135,22 @@ def _cifar10(folder: Path) -> Data:
 
 
 class Experiment:
-    """One run of one script: its settings, its files and what it found.
+    """One run of one script: its settings, its files and its results.
 
     Parameters
     ----------
     name : str
-        Of the script.
+        Name of the script.
     quick : bool
-        Minutes on two CPU cores in place of hours.
+        Whether to take minutes on two CPU cores in place of hours.
     seed : int
-        Of all draws.
+        Seed of all draws.
     """
 
     def __init__(self, name: str, quick: bool, seed: int) -> None:
         self.name, self.quick, self.seed = name, quick, seed
         self.settings = "quick" if quick else "full"
-        self.remark = ""  # a sentence for the page
+        self.remark = ""  # text below the table
         self.kept = KEPT / f"{self.settings}-{seed}"
         self.kept.mkdir(parents=True, exist_ok=True)
         RESULTS.mkdir(parents=True, exist_ok=True)
@@ -159,10 +160,10 @@ class Experiment:
         return quick if self.quick else full
 
     def fit(self, name: str, distiller: DatasetDistiller, X: Any, y: Any) -> float:
-        """Fit, from the checkpoint of a run that was stopped if there is one; return seconds.
+        """Fit, and return the seconds of all runs of this fit together.
 
-        The seconds of all runs count, and a fit that was finished is not made again, unless data or
-        parameters have changed.
+        A fit that was stopped continues from its checkpoint. A fit that is complete is not repeated
+        unless data or parameters have changed.
         """
         distiller.set_params(random_state=self.seed)
         name = f"{name}-{_digest(distiller, X, y)}"
@@ -173,7 +174,7 @@ class Experiment:
             return float(clock.read_text())
         distiller.set_params(checkpoint=checkpoint, checkpoint_every=50, verbose=1)
         with stopwatch(clock), warnings.catch_warnings():
-            # A fit that Ctrl-C ends is no result: the script ends too.
+            # Ctrl-C ends the whole script, because a fit that is cut short is no result.
             warnings.filterwarnings("error", message="Interrupted")
             distiller.fit(X, y, resume_from=checkpoint if checkpoint.exists() else None)
         part = result.with_suffix(".new")
@@ -184,10 +185,10 @@ class Experiment:
     def pools(
         self, name: str, student: Any, X: Any, y: Any, n_train: int, n_held_out: int, **how: Any
     ) -> tuple[list[Any], list[Any]]:
-        """Trained nets to distil for, and other ones to score with."""
+        """Pre-trained nets to distil for, and others to score with."""
         train, held_out = (
             train_pool(
-                student, X, y, n, folder=self.kept / f"{name}-{part}", verbose=1,
+                X, y, n, student=student, folder=self.kept / f"{name}-{part}", verbose=1,
                 n_jobs=None if torch.cuda.is_available() else -1,
                 random_state=2 * self.seed + seed, **how,
             )
@@ -196,11 +197,11 @@ class Experiment:
         return train, held_out
 
     def save(self, figure: Figure, what: str) -> None:
-        """Keep a figure for the page."""
+        """Write a figure for the page."""
         figure.savefig(RESULTS / f"{self.name}-{what}-{self.settings}.png", dpi=120)
 
     def write(self, title: str, cells: Iterable[Cell]) -> None:
-        """Write each cell as soon as it is there, so that an end too early loses none."""
+        """Write each cell as soon as it is there, so that a run that is stopped loses none."""
         path = RESULTS / f"{self.name}-{self.settings}.json"
         found = {
             "title": title,
@@ -228,14 +229,14 @@ def _write(path: Path, found: dict[str, Any]) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    new = path.with_suffix(".new")  # that no one reads half a file
+    new = path.with_suffix(".new")  # so that nobody reads half a file
     new.write_text(text)
     new.replace(path)
 
 
 @contextmanager
 def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
-    """Yield what tells the seconds of all runs so far; the file keeps them."""
+    """Yield a function that returns the seconds of all runs so far; the file keeps them."""
     before = float(file.read_text()) if file.exists() else 0.0
     start = time.monotonic()
 
@@ -249,9 +250,9 @@ def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
 
 
 def _digest(distiller: DatasetDistiller, X: Any, y: Any) -> str:
-    """Of what a fit depends on: not of where it is kept, or what it prints."""
-    apart = ("checkpoint", "checkpoint_every", "verbose")
-    params = {k: v for k, v in distiller.get_params(deep=False).items() if k not in apart}
+    """A digest of all that the result of a fit depends on."""
+    free = ("checkpoint", "checkpoint_every", "verbose")
+    params = {k: v for k, v in distiller.get_params(deep=False).items() if k not in free}
     student = getattr(distiller.student, "get_params", dict)()  # of a skorch net
     return joblib.hash([describe(params), describe(student), X, y])[:8]
 
@@ -276,7 +277,7 @@ def overview(distiller: DatasetDistiller, step_scores: np.ndarray, title: str) -
 
 
 def machine() -> str:
-    """Hardware and versions, as they stand beside figures."""
+    """Hardware and versions, for the line above a table."""
     where = f"CPU with {os.cpu_count()} cores, threads: {torch.get_num_threads()}"
     if torch.cuda.is_available():
         where = torch.cuda.get_device_name()
@@ -284,7 +285,7 @@ def machine() -> str:
 
 
 def close_when_terminated() -> None:
-    """Let ``kill`` end a program as Ctrl-C does: what is open is closed, and processes too."""
+    """Let ``kill`` end a program as Ctrl-C does, so that files and processes are closed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 

@@ -1,10 +1,10 @@
-"""Run all experiments of the paper, or some, and write docs/paper.md from what all runs found.
+"""Run all experiments of the paper, or some, and write docs/paper.md from the results of all runs.
 
     python examples/paper/run.py [--quick] [--seed 0] [script ...]
 
-On a CPU two scripts run at a time, and attack_cifar10 only where it is named; what they say of
-their progress is in examples/paper/kept. A run that was stopped goes on where it was: fits, from
-their checkpoints, and pools of nets.
+On a CPU two scripts run at a time, and attack_cifar10 runs only if it is named. The scripts write
+their progress to examples/paper/kept. A run that was stopped continues where it was: its fits from
+their checkpoints, and its pools from the nets that are trained.
 """
 
 from __future__ import annotations
@@ -25,33 +25,35 @@ from paper import KEPT, RESULTS, ROOT, close_when_terminated
 SCRIPTS = [
     "known_init", "random_init", "baselines", "adaptation", "attack", "attack_cifar10", "alexnet"
 ]  # fmt: skip
-# The long ones first, of which two leave a fit, or nets, that later ones take over.
+# The long scripts come first. Two of them make a fit, or nets, that later scripts use.
 ORDER = [
     "attack_cifar10", "adaptation", "random_init", "known_init", "baselines", "attack", "alexnet"
 ]  # fmt: skip
-UNLESS_NAMED = {"attack_cifar10"}  # what a CPU leaves out: its nets alone take more than an hour
+UNLESS_NAMED = {"attack_cifar10"}  # left out on a CPU, where its nets alone take more than an hour
 AFTER = {"baselines": "random_init", "attack": "adaptation"}
 RUNNING: list[subprocess.Popen[str]] = []
 PAGE = ROOT / "docs" / "paper.md"
 HEAD = """# The paper's experiments
 
-Every experiment of Wang, Zhu, Torralba and Efros, *Dataset Distillation* (2018), again, on real
-data and with the public API. This page is written by one command, and the one that is named with
-each table writes that table alone:
+This page repeats every experiment of Wang, Zhu, Torralba and Efros, *Dataset Distillation* (2018),
+on real data. The command above each table repeats that table alone. One command runs all
+experiments and writes this page:
 
     python examples/paper/run.py [--quick]
 
-Accuracies in per cent on the test set, mean ± deviation over so many scores, each of a net that was
-held out, on one set, or of a known net on what was distilled for it; a model of scikit-learn has
-one score on each set. No test image chose anything. *Quick* settings take minutes on two CPU cores,
-where two scripts run at a time. Step sizes are learned, as in the paper; unlike the paper's, labels
-are too. Where a script says so, nets are trained by other optimisers and for other numbers of
-epochs, or step sizes are not learned.
+Accuracies are in per cent on the test set: the mean ± standard deviation over the number of scores
+in the column *scores*. Each score is that of a held-out net, or of a known net on the data
+distilled for it. A scikit-learn model has one score for each set. No test image was used to choose
+anything.
+
+*Quick* settings take minutes on two CPU cores, where two scripts run at a time. Step sizes are
+learned, as in the paper. Labels are learned too, unlike in the paper. Where a script says so, nets
+are trained with another optimiser or for another number of epochs, or step sizes are not learned.
 """
 
 
 def page() -> str:
-    """The whole page, of all results that are there."""
+    """The whole page, from all results that are there."""
     found = {
         (script, settings): json.loads(path.read_text())
         for script in SCRIPTS
@@ -62,19 +64,19 @@ def page() -> str:
 
 
 def times(found: dict[tuple[str, str], dict[str, Any]]) -> Iterator[str]:
-    """What the scripts that a CPU runs took together, where each has told."""
+    """The total time of the scripts that run on a CPU, where all are known."""
     scripts = [script for script in SCRIPTS if script not in UNLESS_NAMED]
     for settings in ("quick", "full"):
         seconds = [found.get((script, settings), {}).get("seconds") for script in scripts]
         if None not in seconds:
             yield (
-                f"With {settings} settings {', '.join(scripts)} took {sum(seconds) / 60:.0f} "
-                "minutes, added up.\n"
+                f"With {settings} settings, {', '.join(scripts)} took {sum(seconds) / 60:.0f} "
+                "minutes in total.\n"
             )
 
 
 def section(script: str, settings: str, run: dict[str, Any]) -> str:
-    """One run of one script: its table, how it was made, and its figures."""
+    """The section of one run of a script: its command, its table and its figures."""
     rows = ["| | the paper | here | scores | fit |", "|---|---|---|---|---|"]
     for cell in run["cells"]:
         here = f"{100 * cell['mean']:.1f}"
@@ -94,7 +96,7 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
 
 
 def run(script: str, flags: list[str], earlier: Future[None] | None) -> None:
-    """Run one script, and pass on what it finds."""
+    """Run one script and print its results."""
     if earlier is not None:
         earlier.result()
     command = [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *flags]
@@ -108,7 +110,7 @@ def run(script: str, flags: list[str], earlier: Future[None] | None) -> None:
         for line in process.stdout or ():
             print(f"{script}: {line}", end="", flush=True)
     if process.returncode:
-        raise SystemExit(f"{script} ended with {process.returncode}; why is in {progress}.")
+        raise SystemExit(f"{script} ended with {process.returncode}; {progress} says why.")
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ def main() -> None:
     flags = ["--quick"] * given.quick + ["--seed", given.seed]
     unknown = set(given.scripts) - set(SCRIPTS)
     if unknown:
-        parser.error(f"there is no script {sorted(unknown)}: choose from {SCRIPTS}")
+        parser.error(f"unknown scripts {sorted(unknown)}: choose from {SCRIPTS}")
     close_when_terminated()
     KEPT.mkdir(exist_ok=True)
     at_once = 1 if torch.cuda.is_available() else 2
@@ -139,7 +141,7 @@ def main() -> None:
             for one in as_completed(runs.values()):
                 one.result()
                 PAGE.write_text(page())
-        except BaseException:  # what has not begun is not begun, and what has is stopped
+        except BaseException:  # start no other script, and stop those that are running
             pool.shutdown(wait=False, cancel_futures=True)
             for process in RUNNING:
                 process.terminate()

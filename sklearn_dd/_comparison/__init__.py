@@ -1,4 +1,4 @@
-"""A distilled set beside other sets."""
+"""Comparison of a distilled set with other sets."""
 
 from .compare import all_baselines, compare
 from .table import Comparison

@@ -1,4 +1,4 @@
-"""Every set of a comparison meets every model."""
+"""Train every model of a comparison on every set, and score it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .table import Cell, Kind
 
 @dataclass(frozen=True)
 class SmallSet:
-    """A small set, by the fitted estimator that has it."""
+    """A small set and the fitted estimator that holds it."""
 
     kind: Kind
     label: str
@@ -31,7 +31,7 @@ class SmallSet:
 
 @dataclass
 class Bench:
-    """What all sets share, and which sets there were.
+    """What is shared by all sets of a comparison, and a record of the sets so far.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class Bench:
     train, test : tuple
         X and y to train on and to score on.
     students : dict
-        Name -> student; None is the distiller's own.
+        Name -> student. None stands for the distiller's own student.
     models : dict
-        Name -> unfitted classifier of scikit-learn.
+        Name -> unfitted scikit-learn classifier.
     init : object
         The weight prior of the distiller's own student.
     evaluation : dict
@@ -60,7 +60,7 @@ class Bench:
     described: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
     def sets(self, baselines: Iterable[Any]) -> Iterator[SmallSet]:
-        """Each small set."""
+        """Yield each small set."""
         yield SmallSet(Kind.DISTILLED, "distilled", "learned", self.distiller)
         if self.distiller.y_syn_.ndim == 2:
             hard = copy.copy(self.distiller)
@@ -76,10 +76,10 @@ class Bench:
             yield SmallSet(kind, self._label(baseline), schedule, fitted)
 
     def _label(self, baseline: Any) -> str:
-        """The class, with a number if others of the class have other parameters."""
+        """The name of the class, with a number if other parameters came before it."""
         n_sets = getattr(baseline, "n_sets", 1)
         name = type(baseline).__name__ + (f", best of {n_sets}" if n_sets > 1 else "")
-        # Other draws and other schedules do not make another baseline.
+        # Baselines that differ only in these parameters have the same label.
         ignored = ("random_state", "schedule", "verbose")
         params = {k: v for k, v in baseline.get_params(deep=False).items() if k not in ignored}
         known, description = self.described[name], describe(params)
@@ -89,28 +89,28 @@ class Bench:
         return name if number == 1 else f"{name} ({number})"
 
     def scores(self, small: SmallSet) -> Iterator[tuple[Cell, Array]]:
-        """The scores of every model after training on one small set."""
+        """Yield the scores of every model after training on one small set."""
         fitted = small.fitted
         X, y, _ = fitted.transform()
         X_test, y_test = self.test
         for model, student in self.students.items():
             host, options = fitted, {"student": student, "init": self.init}
             if student is not None:
-                # Another student gets no known nets, even if they would fit.
+                # Another student does not start from known nets, even if they would fit.
                 options["init"] = fitted.init if callable(fitted.init) else "random"
             if student is not None and isinstance(fitted, Baseline):
                 # Refitted for each student, so that no other student's step size handicaps it.
                 host, options = clone(fitted).set_params(**options).fit(*self.train), {}
             result = host.evaluate(X_test, y_test, **options, **self.evaluation)
             yield Cell(small.kind, small.label, small.schedule, model, len(y)), result.scores
-        # Models need hard labels. They have no schedule, so they meet the same samples once.
+        # Models need hard labels. They have no schedule, so the same samples are used only once.
         same = (np.array_equal(X, other) for other in self.seen[small.label])
         if y.ndim == 1 and not any(same):
             self.seen[small.label].append(X)
             yield from self._scores_of_models(small.kind, small.label, X, y)
 
     def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[tuple[Cell, Array]]:
-        """The scores of every model after training on all data."""
+        """Yield the scores of every model after training on all the data."""
         of = self.distiller
         for model, student in self.students.items():
             nets = train_pool(

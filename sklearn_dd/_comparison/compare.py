@@ -1,4 +1,4 @@
-"""Compare a distilled set with other small sets and with all data."""
+"""Compare a distilled set with other small sets and with all the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .._distillers import FittedClassifier
 from .bench import Bench
 from .table import Cell, Comparison, summarise
 
-_FULL_BATCHES = 1000  # at least, for nets that are trained on all data
+_FULL_BATCHES = 1000  # minimum number of mini-batches for students trained on all the data
 
 
 def compare(
@@ -41,60 +41,61 @@ def compare(
     random_state: Any = None,
     verbose: int = 0,
 ) -> Comparison:
-    """Compare a distilled set with other sets of its size and with all data.
+    """Compare a distilled set with other sets of its size and with all the data.
 
-    Every set meets every model. Nothing is chosen on test data.
+    Every model is trained on every set and scored on test data. Nothing is chosen on test data.
 
     Parameters
     ----------
     distiller : DatasetDistiller
         A fitted distiller.
     X_train : array-like of shape (n_samples, n_features) or (n_samples, ...)
-        What it was fitted on.
+        The samples that it was fitted on.
     y_train : array-like of shape (n_samples,)
         Class labels.
     X_test : array-like of shape (n_samples, n_features) or (n_samples, ...)
         Samples that no fit has seen.
     y_test : array-like of shape (n_samples,)
-        Their classes.
+        Class labels.
     baselines : sequence of estimators or None, default=None
-        What to compare with: baselines or other distillers. Those that are not fitted are fitted on
-        the training data. ``None`` takes ``all_baselines(distiller)``. With
+        Baselines or other distillers to compare with. Those that are not fitted are fitted on the
+        training data. ``None`` takes ``all_baselines(distiller)``. With
         ``all_baselines(distiller, ["fixed"])`` the comparison takes a fraction of the time.
     students : dict or None, default=None
-        Name -> another student, to be trained on every set beside the distiller's own. Baselines
-        choose their step sizes for each student.
+        Name -> another student, which is trained on every set in addition to the distiller's own.
+        Baselines choose their step sizes for each student.
     models : dict or None, default=None
-        Name -> unfitted classifier of scikit-learn, which sees flat, standardised samples. ``None``
-        takes a logistic regression, a random forest and the nearest neighbour.
+        Name -> unfitted scikit-learn classifier, which sees flat, standardised samples. ``None``
+        takes logistic regression, a random forest and the nearest neighbour.
     n_inits : int, default=20
-        Students on each set, all from the same held-out initial weights.
-    init : None, {"random", "fixed"}, callable or list, default=None
+        Number of students on each set. All sets share the same held-out initial weights.
+    init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
         Another weight prior for the distiller's own student, such as held-out pre-trained nets.
     n_full : int, default=3
-        Students that are trained on all data, by ``train_pool``. With 0, no model is trained on all
-        data, and ``hard_label_recovery`` is NaN.
+        Number of students that are trained on all the data, by ``train_pool``. With 0, no model is
+        trained on all the data, and ``hard_label_recovery`` is NaN.
     full_epochs : int or None, default=None
-        Epochs of these students, from random weights unless ``init`` is a callable. ``None`` takes
-        10, or more where that makes fewer than 1,000 mini-batches of 64.
+        Number of epochs of these students. They start from random weights, unless the distiller's
+        ``init`` is a callable. ``None`` takes 10, or more to reach 1,000 mini-batches of 64.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws; ``None`` takes the distiller's.
+        Seed of all draws. ``None`` takes the seed of the distiller.
     verbose : int, default=0
-        With 1, shows a progress bar.
+        1 shows a progress bar.
 
     Returns
     -------
     Comparison
-        ``table``, a dict of arrays, and ``verdict``.
+        ``table``, a dict of arrays, and ``verdict``, a summary in words.
 
     See Also
     --------
-    all_baselines : What it is compared with.
+    all_baselines : Makes the baselines that are compared by default.
 
     References
     ----------
-    Hard-label recovery and improvement over random are DD-Ranking's, on fractions (Li et al. 2025,
-    arXiv:2505.13300): the score of label robustness is their weighted difference.
+    Li et al. (2025), DD-Ranking, arXiv:2505.13300. Hard-label recovery and improvement over random
+    are defined there, and its label-robust score is their weighted difference. Here they are
+    fractions.
 
     Examples
     --------
@@ -143,10 +144,10 @@ def compare(
     sets = tqdm(bench.sets(baselines), total=n_sets, disable=not verbose, unit="set")
     scores: dict[Cell, list[Array]] = defaultdict(list)
     for small in sets:
-        for cell, found in bench.scores(small):
-            scores[cell].append(found)
+        for cell, values in bench.scores(small):
+            scores[cell].append(values)
     if n_full:
-        scores |= {cell: [found] for cell, found in bench.scores_of_all_data(n_full, full_epochs)}
+        scores |= {cell: [values] for cell, values in bench.scores_of_all_data(n_full, full_epochs)}
     return summarise(scores)
 
 
@@ -158,26 +159,26 @@ def all_baselines(
     n_sets: int = 20,
     random_state: Any = None,
 ) -> list[Baseline]:
-    """Every baseline at the size of a distilled set, for the same student and number of steps.
+    """Make all baselines for the size, the student and the number of steps of a distilled set.
 
     Parameters
     ----------
     distiller : DatasetDistiller
-        A fitted distiller, whose parameters the baselines take. If it knows the net that students
-        start from, so do the baselines.
+        A fitted distiller, whose parameters the baselines share. If it was fitted for one known
+        net, the baselines use the same net.
     schedules : sequence of {"fixed", "learned"}, default=("fixed", "learned")
-        The step sizes, each with every baseline.
+        Kinds of schedules. Every baseline is made with each of them.
     n_random : int, default=3
-        Sets of random samples; their scores differ a lot.
+        Number of sets of random samples, because their scores vary a lot.
     n_sets : int, default=20
-        Random sets that one more baseline takes the best of.
+        Number of random sets from which one further baseline takes the best.
     random_state : int, RandomState instance or None, default=None
         Seed of all draws.
 
     Returns
     -------
     list of Baseline
-        The baselines, not fitted.
+        Unfitted baselines.
 
     See Also
     --------
@@ -231,19 +232,19 @@ def _check_sets(baselines: Any) -> None:
 
 
 def _check_names(own: str, students: Any, models: Any) -> None:
-    """Refuse names that two models share: a name identifies the rows of one model."""
+    """Refuse a name that two models share, because names identify rows of the table."""
     taken = {own: "the distiller's own"}
-    for name, given in {"students": students, "models": models}.items():
-        if not isinstance(given, Mapping):
+    for name, named in {"students": students, "models": models}.items():
+        if not isinstance(named, Mapping):
             raise TypeError(
-                f"{name} must be a dict, name -> model, got {type(given).__name__}. Name each "
+                f"{name} must be a dict, name -> model, got {type(named).__name__}. Name each "
                 "model."
             )
-        for twice in given.keys() & taken.keys():
+        for shared in named.keys() & taken.keys():
             raise ValueError(
-                f"{name} has the name {twice!r}, which is {taken[twice]}. Choose another."
+                f"{name} has the name {shared!r}, which is {taken[shared]}. Choose another."
             )
-        taken |= dict.fromkeys(given, f"of {name}")
+        taken |= dict.fromkeys(named, f"of {name}")
 
 
 def _models(seed: int) -> dict[str, Any]:

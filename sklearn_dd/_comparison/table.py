@@ -17,7 +17,7 @@ _HELPED = "helped"
 
 
 class Kind(Enum):
-    """What kind of set a model was trained on."""
+    """The kind of set that a model was trained on."""
 
     DISTILLED = auto()
     HARD_LABELS = auto()  # the distilled set with hard labels in place of learned ones
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Cell(NamedTuple):
-    """Which model was trained on what."""
+    """A model and the set that it was trained on."""
 
     kind: Kind
     data: str  # the label of the set in the table
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A cell and the scores of its models, over all sets of its label."""
+    """A cell and the statistics of its scores, over all sets with the same label."""
 
     cell: Cell
     mean: float
@@ -56,24 +56,48 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     table : dict of ndarray
-        An entry for each set and model, as in ``cv_results_``: ``pandas.DataFrame(table)`` makes a
-        DataFrame of it. The columns are
+        Columns with an entry for each set and model, as in ``cv_results_``. To get a DataFrame,
+        use ``pandas.DataFrame(table)``. The columns are
 
-        - ``data``: the set: ``distilled``, the class of a baseline, with a number if baselines of
-          a class differ in more than their draws and their schedule, or ``all data``;
-        - ``schedule``: whether the step sizes were ``learned`` or ``fixed``; empty for models of
-          scikit-learn, which have none;
-        - ``model`` and ``n_samples``: what was trained, and on how many samples;
-        - ``mean``, ``std`` and ``n_scores``: accuracy, over the scores of all sets of that name;
-        - ``low``, ``high``: 95 % confidence interval of the mean (Student's t), over students, or
-          over sets if there are several; NaN for a single score. It does not cover the choice of
-          test samples;
-        - ``hard_label_recovery``: accuracy that the same model loses against all data; NaN for
+        - ``data``: the set, which is ``distilled``, the class of a baseline, or ``all data``. If
+          baselines of a class differ in more than their seed and their schedule, they are numbered;
+        - ``schedule``: whether the step sizes were ``learned`` or ``fixed``; empty for scikit-learn
+          models, which have no step sizes;
+        - ``model``: the student or model that was trained;
+        - ``n_samples``: the number of samples that it was trained on;
+        - ``mean``, ``std``: mean and standard deviation of the accuracy;
+        - ``low``, ``high``: 95 % confidence interval of the mean (Student's t), over sets if there
+          are several of that name, else over students; NaN for a single score. It does not cover
+          the choice of test samples;
+        - ``n_scores``: the number of scores, over all sets of that name;
+        - ``hard_label_recovery``: the accuracy that the model loses against all the data; NaN for
           learned labels;
-        - ``improvement_over_random``: accuracy that it gains on as many random samples as the
-          distilled set has, with the better schedule.
+        - ``improvement_over_random``: the accuracy that the model gains over the same number of
+          random samples with the better schedule.
     verdict : str
         Where distillation helped and where it did not.
+
+    See Also
+    --------
+    compare : Makes a comparison.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn_dd import ClassMeans, DatasetDistiller, compare
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     *load_wine(return_X_y=True), random_state=0
+    ... )
+    >>> distiller = DatasetDistiller(max_iter=20, random_state=0).fit(X_train, y_train)
+    >>> comparison = compare(
+    ...     distiller, X_train, y_train, X_test, y_test,
+    ...     baselines=[ClassMeans(random_state=0)], models={}, n_full=0,
+    ... )
+    >>> comparison.table["data"].tolist(), comparison.table["n_scores"].tolist()
+    (['distilled', 'ClassMeans'], [20, 20])
+    >>> comparison.verdict.startswith("Distillation ")
+    True
     """
 
     table: dict[str, Array]
@@ -81,7 +105,7 @@ class Comparison(NamedTuple):
 
 
 def summarise(scores: Mapping[Cell, list[Array]]) -> Comparison:
-    """The comparison of the scores of each cell, one array for each set."""
+    """Make a comparison from the scores of each cell, one array for each set."""
     rows = [_row(cell, of_sets) for cell, of_sets in scores.items()]
     columns: dict[str, list[Any]] = {}
     for row in rows:
@@ -106,7 +130,7 @@ def _row(cell: Cell, of_sets: list[Array]) -> Row:
 
 
 def _differences(row: Row, rows: list[Row]) -> dict[str, float]:
-    """What a row loses against all data and gains on random samples, with the same model."""
+    """What a model loses against all the data and gains over random samples."""
     alike = [other for other in rows if other.cell.model == row.cell.model]
     size = rows[0].cell.n_samples  # of the distilled set, which comes first
     full = _best(other for other in alike if other.cell.kind is Kind.ALL_DATA)
@@ -122,16 +146,16 @@ def _differences(row: Row, rows: list[Row]) -> dict[str, float]:
 
 
 def _best(rows: Iterable[Row]) -> Row:
-    """The row of the highest mean."""
+    """The row with the highest mean."""
     return max(rows, key=lambda row: row.mean, default=NO_ROW)
 
 
 def _verdict(rows: list[Row]) -> str:
-    """Where the distilled set is better than every other small set, and where it is not."""
+    """Say where the distilled set is better than all other small sets, and where it is not."""
     others = [row for row in rows if row.cell.kind in (Kind.RANDOM, Kind.OTHER)]
     if not others:
         return "There is no other small set to compare with."
-    # One row for each model: that of the learned labels if the model takes them.
+    # One row for each model: that with learned labels if the model takes them.
     own_rows = {row.cell.model: row for row in rows if row.cell.kind is Kind.DISTILLED}
     for row in rows:
         if row.cell.kind is Kind.HARD_LABELS:
@@ -154,7 +178,7 @@ def _verdict(rows: list[Row]) -> str:
 
 
 def _outcome(own: Row, rival: Row) -> str:
-    """Whether a mean is above another one, by more than chance makes likely."""
+    """Whether a mean is higher than another by more than its confidence interval."""
     if own.mean <= rival.mean:
         return "did not help"
     return "is not shown to help" if own.low <= rival.mean else _HELPED

@@ -1,4 +1,4 @@
-"""Data: X and y on their way to a student, and back."""
+"""Data: checks of X and y, and their conversion to what students see and back."""
 
 from .arrays import Array, as_tensor, fingerprint, resolve_device
 from .batches import RealData

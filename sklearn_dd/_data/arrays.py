@@ -1,4 +1,4 @@
-"""Arrays and tensors, and the device that they go to."""
+"""Conversion between arrays and tensors, and the choice of a device."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CHUNK = 1 << 19  # values that are converted to floats at a time
 
 
 def as_tensor(X: Array) -> Tensor:
-    """A copy of ``X`` as a tensor of uint8 or float32."""
+    """Copy ``X`` to a tensor of uint8 or float32."""
     return torch.from_numpy(np.array(X, dtype=np.uint8 if X.dtype == np.uint8 else np.float32))
 
 
 def on_host(values: Any) -> Any:
-    """A tensor as an array; anything else as it is."""
+    """Convert a tensor to an array; return anything else unchanged."""
     if not isinstance(values, Tensor):
         return values
     values = values.detach().cpu()  # NumPy has no bfloat16
@@ -31,19 +31,19 @@ def on_host(values: Any) -> Any:
 def fingerprint(X: Array, y: Array) -> str:
     """A hash of all labels and of up to a thousand samples."""
     some = X[:: -(-len(X) // 1000)]
-    # In C order: the same values have the same hash, in whatever order memory holds them.
+    # In C order, so that the memory layout does not change the hash.
     return joblib.hash((np.array(some, dtype=np.float32, order="C"), np.array(y, order="C")))
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """The device that ``device`` names; ``"auto"`` is CUDA, else MPS, else the CPU."""
+    """The device that ``device`` names. ``"auto"`` takes CUDA, else MPS, else the CPU."""
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if device == "auto":
-        return torch.device(next(name for name, is_there in available.items() if is_there))
+        return torch.device(next(name for name, is_available in available.items() if is_available))
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -51,6 +51,6 @@ def resolve_device(device: str | torch.device) -> torch.device:
     if not available.get(resolved.type, True):
         raise ValueError(
             f"device={device!r} is not available here: choose 'auto' or one of "
-            f"{[name for name, is_there in available.items() if is_there]}."
+            f"{[name for name, is_available in available.items() if is_available]}."
         )
     return resolved

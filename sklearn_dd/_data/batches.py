@@ -1,4 +1,4 @@
-"""The real set on its way to a student, batch by batch."""
+"""Real samples as standardised batches on a device."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from .units import Standardize
 
 
 class RealData:
-    """A part of the real set. It stays in host memory, and goes to the device batch by batch.
+    """A part of the real set, which stays in host memory and is moved to the device in batches.
 
-    If it fits into the memory of a CUDA device, it goes there once, as uint8 or float32.
+    If it fits into the memory of a CUDA device, it is moved there once, as uint8 or float32.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        Samples, possibly a memory map; never copied as a whole on the host.
+        Samples, possibly a memory map. They are never copied as a whole on the host.
     y : ndarray of shape (n,) or (n, n_outputs)
-        Class indices, or float32.
+        Class indices, or float32 values.
     rows : ndarray of int
         The samples of this part, such as those to train on or those held out.
     standardize : Standardize
-        Brings a batch into the units of the student.
+        Converts a batch to the units of the student.
     batch_size : int
-        Samples of one batch; if the part has no more, a batch is all of it, in order.
+        Number of samples in a batch. If the part has no more samples, a batch is the whole part.
     device : torch.device
-        Where batches go.
+        Device to move batches to.
     """
 
     def __init__(
@@ -76,6 +76,6 @@ class RealData:
         return self.take(torch.randint(len(self), (self.batch_size,), generator=g).numpy())
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all of it once."""
+        """Yield all samples once, in order, in batches."""
         for rows in gen_batches(len(self), self.batch_size):
             yield self.take(rows)

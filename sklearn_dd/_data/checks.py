@@ -1,4 +1,4 @@
-"""Checks of the X and y that users pass: one clear error, or arrays in one form."""
+"""Checks of the X and y that users pass. They raise a clear error or return uniform arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .arrays import Array, on_host
 
 
 def multiclass_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
-    """Flat samples, class indices, classes, and the shape in which a sample was given."""
+    """Check multiclass data; return flat samples, class indices, classes and a sample's shape."""
     if y is None:
         raise ValueError(
             "fit requires y to be passed, but the target y is None: give a class for each sample."
@@ -39,7 +39,7 @@ def multiclass_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array,
 
 
 def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
-    """Flat samples, their labels (n, n_labels), and the shape in which a sample was given."""
+    """Check multilabel data; return flat samples, labels (n, n_labels) and a sample's shape."""
     flat, input_shape = _flatten(X)
     names = getattr(y, "columns", None)
     X, y = _validate(estimator, flat, y=_dense(y), ensure_min_samples=2, multi_output=True)
@@ -55,7 +55,7 @@ def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
 
 
 def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[int, ...]]:
-    """Flat samples, their targets (n,), and the shape in which a sample was given."""
+    """Check regression data; return flat samples, targets (n,) and a sample's shape."""
     flat, input_shape = _flatten(X)
     y = _as_float(y)
     if y is not None and y.ndim == 2 and y.shape[1] > 1:
@@ -68,7 +68,7 @@ def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
 
 
 def new_samples(estimator: Any, X: Any) -> Array:
-    """Flat samples, with the features and the layout that ``fit`` was given."""
+    """Flat samples, checked to have the features and the layout of those passed to ``fit``."""
     flat, shape = _flatten(X)
     checked = _validate(estimator, flat, reset=False)
     check_layout(shape, estimator.recipe_.units.input_shape, type(estimator).__name__)
@@ -76,30 +76,30 @@ def new_samples(estimator: Any, X: Any) -> Array:
 
 
 def samples_for(X: Any, input_shape: tuple[int, ...]) -> Array:
-    """Flat samples of the given shape, for distilled data without their distiller."""
+    """Flat samples, checked against a shape, for distilled data without their distiller."""
     flat, shape = _flatten(X)
     checked = _validate(None, flat)
     expected = math.prod(input_shape)
     if checked.shape[1] != expected:
         raise ValueError(
             f"X has {checked.shape[1]} features, but the distilled data have {expected}, of shape "
-            f"{input_shape}. Give samples with the features of the distilled ones."
+            f"{input_shape}. Pass samples with the features of the distilled ones."
         )
     check_layout(shape, input_shape, "DistilledData")
     return checked
 
 
 def check_layout(shape: tuple[int, ...] | None, expected: tuple[int, ...], who: str) -> None:
-    """Refuse images whose axes stand in another order than in ``fit``."""
+    """Refuse images whose axes are in another order than in ``fit``."""
     if shape is not None and len(expected) > 1 and shape != expected:
         raise ValueError(
-            f"X has samples of shape {shape}, but {who} is expecting {expected}, as fit was given. "
+            f"X has samples of shape {shape}, but {who} is expecting {expected}, as passed to fit. "
             "Move its axes, or flatten it in that order."
         )
 
 
 def is_multilabel(y: Any) -> bool:
-    """Whether y has a column for each of several labels."""
+    """Whether y is multilabel: a column for each of two or more labels."""
     try:
         y = np.asarray(_dense(y))
     except ValueError as error:
@@ -112,7 +112,7 @@ def is_multilabel(y: Any) -> bool:
 
 
 def class_indices(y: Any, classes: Array, n_samples: int) -> Array:
-    """Indices into ``classes`` of the labels of ``n_samples`` samples."""
+    """The indices into ``classes`` of n_samples class labels."""
     y = column_or_1d(on_host(y))
     index = {c: i for i, c in enumerate(classes.tolist())}
     unknown = list(dict.fromkeys(c for c in y.tolist() if c not in index))
@@ -127,7 +127,7 @@ def class_indices(y: Any, classes: Array, n_samples: int) -> Array:
 
 
 def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
-    """Labels (n_samples, n_labels) as 1 and 0, in float32."""
+    """Multilabel targets (n_samples, n_labels), checked to be 1 and 0, as float32."""
     y = np.asarray(_dense(y))
     if y.shape != (n_samples, n_labels) or not np.isin(y, (0, 1)).all():
         raise ValueError(
@@ -139,7 +139,7 @@ def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
 
 
 def continuous(y: Any, n_samples: int) -> Array:
-    """The regression targets of ``n_samples`` samples."""
+    """The regression targets of ``n_samples`` samples, checked to be finite."""
     y = column_or_1d(_as_float(y))
     if len(y) != n_samples:
         raise ValueError(f"y must have a number for each sample, {n_samples}, but has {len(y)}.")
@@ -149,7 +149,7 @@ def continuous(y: Any, n_samples: int) -> Array:
 
 
 def samples_per_step(n_per_class: int | Mapping[Any, int], n_steps: int, classes: Array) -> Array:
-    """Synthetic samples of each class in one mini-batch."""
+    """The number of synthetic samples of each class in one mini-batch."""
     if isinstance(n_per_class, Mapping):
         if set(n_per_class) != set(classes.tolist()):
             raise ValueError(
@@ -173,7 +173,7 @@ def samples_per_step(n_per_class: int | Mapping[Any, int], n_steps: int, classes
 
 
 def _validate(estimator: Any, X: Any, **options: Any) -> Any:
-    """scikit-learn's checks; an error about a column names it."""
+    """Run scikit-learn's checks, and name the columns that an error is about."""
     try:
         checked = (
             validate_data(estimator, X, **options) if estimator is not None else check_array(X)
@@ -194,7 +194,7 @@ def _validate(estimator: Any, X: Any, **options: Any) -> Any:
 
 
 def _columns(X: Any, is_bad: Any) -> str:
-    """The columns of X that are bad, by name where they have names; "" if none is."""
+    """The bad columns of X, by name or by index, for an error message; "" if there are none."""
     names = list(getattr(X, "columns", ()))
     if not names:
         X = np.asarray(X)
@@ -208,7 +208,7 @@ def _columns(X: Any, is_bad: Any) -> str:
 
 
 def _is_refused(column: Array) -> bool:
-    """Whether a column is not finite, or no number."""
+    """Whether a column has values that are not finite real numbers."""
     if column.dtype.kind in "iub":
         return False
     try:
@@ -222,7 +222,7 @@ def _overflows(column: Array) -> bool:
 
 
 def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
-    """Samples as rows, and the shape of a sample that is not flat."""
+    """Samples as rows, and the shape of a sample, or None if samples are flat already."""
     X = on_host(X)
     if hasattr(X, "columns") or np.asarray(X).ndim <= 2:
         return X, None
@@ -236,7 +236,7 @@ def _dense(y: Any) -> Any:
 
 def _as_float(y: Any) -> Any:
     if y is None:
-        return None  # scikit-learn refuses it in its own words
+        return None  # scikit-learn raises the error
     try:
         return np.asarray(on_host(y)).astype(np.float64)
     except (TypeError, ValueError) as error:

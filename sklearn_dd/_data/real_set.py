@@ -1,4 +1,4 @@
-"""X and y as a fit takes them: checked once, in one form."""
+"""X and y after the checks of a fit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .targets import Continuous, Multiclass, Multilabel, Targets
 
 
 class RealSet(NamedTuple):
-    """Checked X and y, and what follows from them."""
+    """Checked X and y, and what is derived from them."""
 
     X: Array  # (n, n_features)
-    y: Array  # (n,) class indices, (n, n_labels) 1 and 0, or (n, 1) standardised numbers
-    strata: Array  # (n,); the same share of each stratum is held out
+    y: Array  # class indices (n,), labels as 1 and 0 (n, n_labels) or standardised targets (n, 1)
+    strata: Array  # (n,); the same fraction of each stratum is held out
     input_shape: tuple[int, ...]
     targets: Targets
     counts: Array  # synthetic samples of each class in one mini-batch; (1,) in a regression
@@ -38,7 +38,7 @@ def classification_data(
     *,
     multilabel: bool = True,
 ) -> RealSet:
-    """Check the X and y of a classifier; with ``multilabel``, y may have several columns."""
+    """Check the X and y of a classifier. With ``multilabel``, y may have several columns."""
     targets: Targets
     if multilabel and is_multilabel(y):
         X, y, input_shape = multilabel_set(estimator, X, y)

@@ -1,4 +1,4 @@
-"""The split into rows to train on and rows held out."""
+"""The split into rows to train on and held-out rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_HELD_OUT = 2000  # samples: the standard error of an accuracy of 0.95 is th
 
 
 def hold_out(strata: Array, fraction: float, seed: int) -> tuple[Array, Array]:
-    """Rows to train on and rows held out, the same share of each stratum."""
+    """Rows to train on and held-out rows, the same fraction of each stratum."""
     rng = np.random.default_rng(fold(seed, Stream.HELD_OUT))
     fraction = min(fraction, _MAX_HELD_OUT / len(strata))
     held_out = np.zeros(len(strata), dtype=bool)

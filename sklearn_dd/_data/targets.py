@@ -1,4 +1,4 @@
-"""What y holds: classes, several labels or numbers, on the way to a student and back."""
+"""Multiclass, multilabel and regression targets, and their conversion for students and back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Parametrisations = Mapping[str, LabelParametrisation | None]
 
 @dataclass(frozen=True, eq=False)
 class Multiclass:
-    """One class for each sample, which students see as probabilities.
+    """Multiclass targets: one class for each sample. Students see class probabilities.
 
     Parameters
     ----------
@@ -53,33 +53,33 @@ class Multiclass:
 
     @property
     def n_outputs(self) -> int:
-        """Logits of a student."""
+        """Number of logits of a student."""
         return len(self.values)
 
     def identity(self) -> list[Any]:
-        """What distinguishes these targets from others."""
+        """Values that distinguish these targets from others."""
         return self.values.tolist()
 
     def metadata(self) -> dict[str, Any]:
-        """What a file holds of them."""
+        """The metadata that a file holds, which `read_targets` reads."""
         return {"classes": self.values.tolist(), "classes_dtype": self.values.dtype.str}
 
     def check(self, y: Any, n_samples: int) -> Array:
-        """The y of new samples, as class indices (n,)."""
+        """Check the y of new samples; return class indices (n,)."""
         return class_indices(y, self.values, n_samples)
 
     def encode(self, y: Array) -> Tensor:
-        """Class labels (n,) as probabilities (n, n_classes); learned labels as they are."""
+        """Class labels (n,) as probabilities (n, n_classes); learned labels unchanged."""
         if y.ndim == 1:
             y = np.eye(len(self.values))[self.indices(y)]
         return torch.as_tensor(y, dtype=torch.float32)
 
     def decode(self, y: Tensor, learned: bool = True) -> Array:
-        """Learned labels (n, n_classes) as they are; fixed ones as class labels (n,)."""
+        """Learned labels (n, n_classes) unchanged; fixed ones as class labels (n,)."""
         return y.numpy() if learned else self.values[y.argmax(-1).numpy()]
 
     def indices(self, y: Array) -> Array:
-        """Class labels (n,) as indices; learned labels as they are."""
+        """Class labels (n,) as indices; learned labels unchanged."""
         return y if y.ndim == 2 else np.searchsorted(self.values, y)
 
     def predictions(self, outputs: Tensor) -> Array:
@@ -93,12 +93,12 @@ class Multiclass:
 
 @dataclass(frozen=True, eq=False)
 class Multilabel:
-    """Any number of labels for each sample.
+    """Multilabel targets: any number of labels for each sample.
 
     Parameters
     ----------
     n_outputs : int
-        Labels, each with a logit of its own.
+        Number of labels. Each has its own logit.
     """
 
     n_outputs: int
@@ -114,19 +114,19 @@ class Multilabel:
 
     @property
     def values(self) -> Array:
-        """The labels' columns in y."""
+        """The columns of y, which stand for the labels."""
         return np.arange(self.n_outputs)
 
     def identity(self) -> list[Any]:
-        """What distinguishes these targets from others."""
+        """Values that distinguish these targets from others."""
         return ["labels", self.n_outputs]
 
     def metadata(self) -> dict[str, Any]:
-        """What a file holds of them."""
+        """The metadata that a file holds, which `read_targets` reads."""
         return {"labels": self.n_outputs}
 
     def check(self, y: Any, n_samples: int) -> Array:
-        """The y of new samples, as 1 and 0 (n, n_labels)."""
+        """Check the y of new samples; return 1 and 0 (n, n_labels)."""
         return indicators(y, self.n_outputs, n_samples)
 
     def encode(self, y: Array) -> Tensor:
@@ -134,7 +134,7 @@ class Multilabel:
         return torch.as_tensor(y, dtype=torch.float32)
 
     def decode(self, y: Tensor, learned: bool = True) -> Array:
-        """Learned labels (n, n_labels) as they are; probabilities as 1 and 0."""
+        """Learned labels (n, n_labels) unchanged; probabilities as 1 and 0."""
         return y.numpy() if learned else (y > 0.5).long().numpy()
 
     def predictions(self, outputs: Tensor) -> Array:
@@ -148,7 +148,7 @@ class Multilabel:
 
 @dataclass(frozen=True, eq=False)
 class Continuous:
-    """A number for each sample, which students see standardised.
+    """Regression targets: a real value for each sample. Students see it standardised.
 
     Parameters
     ----------
@@ -167,10 +167,10 @@ class Continuous:
 
     @classmethod
     def fit(cls, y: Array) -> Continuous:
-        """Compute mean and standard deviation of ``y``; a constant keeps its scale."""
-        if y.min() == y.max():  # the standard deviation may be a rounding error
+        """Compute the mean and standard deviation of ``y``. A constant y has scale 1."""
+        if y.min() == y.max():  # the computed standard deviation may not be exactly 0
             return cls(float(y[0]), 1.0)
-        with np.errstate(over="ignore"):  # the check below refuses it
+        with np.errstate(over="ignore"):  # the check below catches an overflow
             shift, scale = float(y.mean()), float(y.std())
         if not 0 < scale < math.inf:
             raise ValueError(
@@ -180,28 +180,28 @@ class Continuous:
         return cls(shift, scale)
 
     def identity(self) -> list[Any]:
-        """What distinguishes these targets from others: nothing."""
+        """Values that distinguish these targets from others: none."""
         return []
 
     def metadata(self) -> dict[str, Any]:
-        """What a file holds of them."""
+        """The metadata that a file holds, which `read_targets` reads."""
         return {"numbers": [self.shift, self.scale]}
 
     def check(self, y: Any, n_samples: int) -> Array:
-        """The y of new samples, standardised (n, 1)."""
+        """Check the y of new samples; return standardised targets (n, 1)."""
         return self.encode(continuous(y, n_samples)).numpy()
 
     def encode(self, y: Array) -> Tensor:
-        """Numbers (n,) as a student's output, (n, 1)."""
+        """Targets (n,) as standardised outputs of a student (n, 1)."""
         z = (np.asarray(y) - self.shift) / self.scale
         return torch.as_tensor(z, dtype=torch.float32)[:, None]
 
     def decode(self, y: Tensor, learned: bool = True) -> Array:
-        """A student's outputs (n, 1) as numbers (n,), in the units of y."""
+        """A student's outputs (n, 1) as values (n,) in the units of y."""
         return y[:, 0].double().numpy() * self.scale + self.shift
 
     def predictions(self, outputs: Tensor) -> Array:
-        """A student's outputs (n, 1) as numbers (n,), in the units of y."""
+        """A student's outputs (n, 1) as values (n,) in the units of y."""
         return self.decode(outputs)
 
 
@@ -209,7 +209,7 @@ Targets = Multiclass | Multilabel | Continuous
 
 
 def read_targets(header: Mapping[str, Any]) -> Targets:
-    """The targets whose `metadata` stand in a file's header."""
+    """The targets that the header of a file describes, as written by ``metadata``."""
     if "numbers" in header:
         shift, scale = map(float, header["numbers"])
         return Continuous(shift, scale)

@@ -1,4 +1,4 @@
-"""Units and layout: from the samples that users hold to what students see, and back."""
+"""Units and layout: conversion from the samples of users to what students see, and back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from .._guards import warn_user
 from .arrays import CHUNK, Array, as_tensor
 
-_MAX_OFFSET = 1e5  # standard deviations from 0, at which float32 has two digits left
-_MAX_RANGE = 10  # standard deviations from the smallest to the largest value
+_MAX_OFFSET = 1e5  # standard deviations from 0; beyond, float32 has fewer than two digits left
+_MAX_RANGE = 10  # largest range of a standardised feature
 _COLOUR_CHANNELS = (1, 3, 4)
 
 
@@ -29,8 +29,13 @@ def student_shape(
     input_shape : tuple of int
         ``X.shape[1:]``.
     sample_shape : tuple of int or None
-        What the user asked for. ``None`` keeps flat samples flat, adds a channel to grey images,
-        and moves the channels of colour images from the last axis to the first.
+        The shape that the user set. ``None`` keeps flat samples flat, adds a channel to grey
+        images, and moves the channels of colour images from the last axis to the first.
+
+    Returns
+    -------
+    tuple of int
+        The shape.
     """
     if sample_shape is not None:
         if not all(isinstance(n, int | np.integer) and n > 0 for n in sample_shape):
@@ -57,14 +62,14 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
 
 
 class Standardize(nn.Module):
-    """The first layer of every student: from the units and the layout of X to standardised ones.
+    """The first layer of every student: it converts units and layout of X to standardised ones.
 
     Parameters
     ----------
     input_shape : tuple of int
-        Shape of one sample as the user holds it.
+        Shape of one sample of X.
     sample_shape : tuple of int
-        Shape of one sample as the student takes it.
+        Shape of one sample as the student sees it.
     shift, scale : Tensor or None
         Mean and standard deviation, broadcast against ``sample_shape``; by default 0 and 1.
     """
@@ -87,15 +92,15 @@ class Standardize(nn.Module):
         self.channels_last = len(input_shape) == 3 and moved == self.sample_shape != input_shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (n, *sample_shape), float32, of samples (n, *input_shape) of any dtype."""
+        """Convert samples (n, *input_shape) of any dtype to float32 (n, *sample_shape)."""
         x = x.to(self.shift.dtype)
         if self.channels_last:
             x = x.reshape(len(x), *self.input_shape).movedim(-1, 1)
         z = (x.reshape(len(x), *self.sample_shape) - self.shift) / self.scale
-        return z.contiguous()  # vmap takes no memory in channels-last order
+        return z.contiguous()  # vmap refuses tensors in channels-last order
 
     def inverse(self, z: Tensor) -> Tensor:
-        """Return (n, *input_shape) in the units of X of standardised samples (n, *sample_shape)."""
+        """Convert standardised samples (n, *sample_shape) to the units of X (n, *input_shape)."""
         x = z * self.scale + self.shift
         if self.channels_last:
             x = x.movedim(1, -1)
@@ -107,8 +112,8 @@ class Standardize(nn.Module):
     ) -> Standardize:
         """Compute the mean and scale of each channel of images, or of each feature of a table.
 
-        The scale is the standard deviation, or a tenth of the range where that is larger. ``X``
-        (n, n_features) is read chunk by chunk. A constant feature keeps its scale.
+        The scale is the standard deviation, or a tenth of the range if that is larger. A constant
+        feature has scale 1. ``X`` (n, n_features) is read chunk by chunk.
         """
         layout = cls(input_shape, sample_shape)
         scaler, bounds = StandardScaler(), MinMaxScaler()
@@ -118,7 +123,7 @@ class Standardize(nn.Module):
             values = z.flatten(1).numpy().astype(np.float64)
             scaler.partial_fit(values)
             bounds.partial_fit(values)
-        # If a feature is nearly constant, all its other values would become outliers.
+        # If a feature is nearly constant, its rare other values would become huge.
         scale = np.maximum(scaler.scale_, bounds.data_range_ / _MAX_RANGE)
         far = np.abs(scaler.mean_) > _MAX_OFFSET * scale
         if (far & (bounds.data_range_ > 0)).any():

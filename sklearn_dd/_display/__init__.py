@@ -1,4 +1,4 @@
-"""Figures."""
+"""Displays: figures of distilled data and of fits."""
 
 from .curves import ConvergenceDisplay, LearningRatesDisplay
 from .images import DistilledImagesDisplay

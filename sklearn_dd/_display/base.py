@@ -1,4 +1,4 @@
-"""What every display shares: its way from a distiller, and the axes that it draws on."""
+"""The base of the displays: how they read a distiller, and the axes that they draw on."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from .._distilled import check_distiller
 
 
 class Display:
-    """Base of the displays."""
+    """Base of the displays, which follow those of scikit-learn."""
 
     ax_: Any
     figure_: Any
-    from_data: Any  # defined by every display: data -> display, drawn
+    from_data: Any  # defined by every display: data -> a display that is drawn
     _data_of: Any  # a fitted distiller -> the arguments of from_data
 
     @classmethod
     def from_estimator(cls, distiller: Any, **options: Any) -> Self:
-        """Draw what a fitted distiller holds.
+        """Draw the results of a fitted distiller.
 
         Parameters
         ----------
         distiller : DatasetDistiller
-            A fitted distiller, such as the last step of a pipeline, ``pipe[-1]``.
+            A fitted distiller. For a pipeline, pass its last step, ``pipe[-1]``.
         **options : dict
             Further parameters of `from_data` and of `plot`, such as ``ax``.
 
         Returns
         -------
         Display
-            The display, drawn.
+            The display after drawing.
 
         Raises
         ------
@@ -58,10 +58,11 @@ class Display:
 
 
 def step_sizes(lrs: Any) -> Array:
+    """Step sizes as an array, checked to have two axes."""
     lrs = np.asarray(lrs)
     if lrs.ndim != 2:
         raise ValueError(
-            f"lrs must have shape (n_epochs, n_steps), got {lrs.shape}. Reshape it: a single epoch "
-            "is lrs.reshape(1, -1)."
+            f"lrs must have shape (n_epochs, n_steps), got {lrs.shape}. Reshape it: for a single "
+            "epoch, pass lrs.reshape(1, -1)."
         )
     return lrs

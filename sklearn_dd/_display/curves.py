@@ -1,4 +1,4 @@
-"""Figures of the step sizes and of the course of a fit."""
+"""Displays of the step sizes and of the convergence of a fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base import Display, step_sizes
 
 
 class LearningRatesDisplay(Display):
-    """The step sizes that a student is to be trained with, over its gradient steps.
+    """The learned step sizes, plotted over the gradient steps of a student.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ class LearningRatesDisplay(Display):
     ax_ : matplotlib Axes
         Axes with the line.
     figure_ : matplotlib Figure
-        Figure with the axes.
+        Figure that contains the axes.
     line_ : matplotlib Line2D
         Step size over t = 1 … n_epochs · n_steps.
 
     See Also
     --------
-    DistilledImagesDisplay : The samples that belong to the step sizes.
+    DistilledImagesDisplay : Shows the samples that belong to the step sizes.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class LearningRatesDisplay(Display):
 
     @classmethod
     def from_data(cls, lrs: Any, **options: Any) -> LearningRatesDisplay:
-        """Draw given step sizes.
+        """Draw step sizes that are passed directly.
 
         Parameters
         ----------
@@ -66,12 +66,12 @@ class LearningRatesDisplay(Display):
         Returns
         -------
         LearningRatesDisplay
-            The display, drawn.
+            The display after drawing.
 
         Raises
         ------
         ValueError
-            If `lrs` has not two axes.
+            If `lrs` does not have two axes.
         """
         return cls(step_sizes(lrs.lrs if isinstance(lrs, DistilledData) else lrs)).plot(**options)
 
@@ -81,9 +81,9 @@ class LearningRatesDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw on. ``None`` makes a new figure.
         **options : dict
-            Options of the line, such as ``color``.
+            Properties of the line, such as ``color``.
 
         Returns
         -------
@@ -111,28 +111,28 @@ class LearningRatesDisplay(Display):
 
 
 class ConvergenceDisplay(Display):
-    """The outer loss over the iterations of a fit, and the validation score.
+    """The outer loss and the validation score, plotted over the outer iterations of a fit.
 
     Parameters
     ----------
     history : dict
-        ``"loss"`` of each outer iteration; ``"validation_iter"`` and ``"validation_score"`` where
-        the fit held samples out.
+        ``"loss"`` of each outer iteration. If the fit held out samples, also ``"validation_iter"``
+        and ``"validation_score"``.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the loss.
     validation_ax_ : matplotlib Axes or None
-        Axes with the validation score, on the right; ``None`` without one.
+        Axes with the validation score, on the right; ``None`` if there is no score.
     figure_ : matplotlib Figure
-        Figure with the axes.
+        Figure that contains the axes.
     line_ : matplotlib Line2D
         The smoothed loss.
 
     See Also
     --------
-    DistilledImagesDisplay : What the fit ended with.
+    DistilledImagesDisplay : Shows the samples that the fit returned.
 
     Examples
     --------
@@ -155,19 +155,19 @@ class ConvergenceDisplay(Display):
 
     @classmethod
     def from_data(cls, history: Mapping[str, Any], **options: Any) -> ConvergenceDisplay:
-        """Draw a given history.
+        """Draw a history that is passed directly.
 
         Parameters
         ----------
         history : dict
-            As the distiller's ``history_``.
+            Losses and scores, as in ``history_`` of a distiller.
         **options : dict
             Parameters of `plot`.
 
         Returns
         -------
         ConvergenceDisplay
-            The display, drawn.
+            The display after drawing.
         """
         return cls(history).plot(**options)
 
@@ -177,9 +177,10 @@ class ConvergenceDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw on. ``None`` makes a new figure.
         smoothing : int or None, default=None
-            Iterations that the smoothed loss is a mean of; ``None`` takes a twentieth of them all.
+            Number of iterations in the running mean of the loss. ``None`` takes a twentieth of all
+            iterations.
 
         Returns
         -------
@@ -211,7 +212,7 @@ class ConvergenceDisplay(Display):
 
 
 def _running_mean(values: Array, width: int) -> Array:
-    """Centred mean of ``width`` neighbours, fewer at the ends; what is not finite is left out."""
+    """Centred running mean of ``width`` values, fewer at the ends, without non-finite ones."""
     if not len(values):
         return values
     finite = np.isfinite(values)

@@ -1,4 +1,4 @@
-"""A figure of the distilled samples: images in a grid, or rows of a table as a heat map."""
+"""A display of the distilled samples: images in a grid, or rows of a table as a heat map."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from .._data import Array, Continuous, Multilabel, Standardize, Targets, as_tens
 from .._distilled import DistilledData
 from .base import Display, step_sizes
 
-_GAP = 0.08  # between two images, in widths of an image
-_ONE_BAND = 20  # classes that stand beside each other, whatever the number of rows
+_GAP = 0.08  # between two images, as a fraction of their width
+_ONE_BAND = 20  # up to this number, all classes are shown side by side
 
 
 class DistilledImagesDisplay(Display):
-    """The distilled samples: a grid of pictures, or a heat map where they are rows of a table.
+    """The distilled samples: images in a grid, or rows of a table as a heat map.
 
-    Pictures stand in a column for each class and a row for each step, or several where a mini-batch
-    holds more than one sample of a class; many classes are broken into bands. Where samples have
-    several labels, each set of labels has a column, and in a regression each number. All share
-    robust colour limits, since learned pixels may leave the range of real ones. A table is shown in
-    the standardised units of the fit; where they are not known, in those of its own columns.
+    The grid has a column for each class and a row for each step. A step has several rows if its
+    mini-batch holds more than one sample of a class. Many classes are broken into bands. For
+    multilabel targets, each set of labels has a column; for regression targets, each value has one.
+
+    All images share robust colour limits, because learned pixels can leave the range of real ones.
+    A table is shown in the standardised units of the fit. If these are not known, its columns are
+    standardised by their own mean and standard deviation.
 
     Parameters
     ----------
     samples : ndarray of shape (n, height, width), (n, height, width, 3) or (n, n_features)
-        Grey pictures, coloured ones, or rows of a table; ordered by step.
+        Grey images, colour images, or rows of a table, ordered by step.
     target : ndarray of shape (n,)
         Index of the class of each sample.
     display_labels : sequence of length n_classes
-        Names of the classes, or sets of labels, to which ``target`` points.
+        Names of the classes, or of the sets of labels, that ``target`` refers to.
     n_steps : int, default=1
-        Mini-batches of equal size that the rows make up.
+        Number of mini-batches that the samples are divided into.
     feature_names : sequence of str or None, default=None
         Names of the columns of a table.
     standardized : bool, default=False
-        Whether a table is in standardised units, so that its colours are centred at 0.
+        Whether a table is in standardised units. Its colours are then centred at 0.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the samples.
     figure_ : matplotlib Figure
-        Figure with the axes.
+        Figure that contains the axes.
     images_ : list of matplotlib AxesImage
-        The picture of each sample, in the order of the rows; the one heat map of a table.
+        The image of each sample, in the order of the rows. For a table, its heat map alone.
 
     See Also
     --------
-    LearningRatesDisplay : The step sizes that belong to the samples.
-    ConvergenceDisplay : How the fit went.
+    LearningRatesDisplay : Shows the step sizes that belong to the samples.
+    ConvergenceDisplay : Shows the loss and the score of the fit.
 
     Examples
     --------
@@ -108,34 +110,35 @@ class DistilledImagesDisplay(Display):
         Parameters
         ----------
         X : DistilledData or array-like of shape (n, n_features) or (n, ...)
-            Distilled data, and then `y`, `lrs` and `n_steps` are its own; or the samples, ordered
-            by step.
+            Distilled data, or samples ordered by step. Distilled data bring their own `y` and
+            `lrs`.
         y : array-like of shape (n,) or (n, n_classes), default=None
-            Class labels; of learned labels the largest number decides the column, and where a
-            sample may have several labels, those above 0.5.
+            Class labels or learned labels. A sample with learned labels is shown in the column of
+            its largest value. For multilabel targets, its labels are those above 0.5.
         lrs : array-like of shape (n_epochs, n_steps) or None, default=None
-            Step sizes, which tell the number of steps.
+            Step sizes, from whose shape the number of steps is taken.
         n_steps : int, default=1
-            Mini-batches that the rows make up, where `lrs` is not given.
+            Number of mini-batches that the samples are divided into, if there is no `lrs`.
         sample_shape : tuple of int or None, default=None
-            Shape of one sample, (channels, height, width) or (height, width), where X is flat. One
-            channel is shown in grey, three as red, green and blue, other numbers by their mean.
+            Shape of one sample, (channels, height, width) or (height, width), if X is flat. One
+            channel is shown in grey, three channels as red, green and blue, and any other number by
+            its mean.
         display_labels : sequence of length n_classes or None, default=None
-            Names of the classes, in sorted order of the labels; ``None`` shows the labels.
+            Names of the classes, in the sorted order of the labels. ``None`` shows the labels.
         feature_names : sequence of str or None, default=None
-            Names of the columns of a table; ``None`` takes those of a DataFrame.
+            Names of the columns of a table. ``None`` takes those of a DataFrame.
         **options : dict
             Parameters of `plot`.
 
         Returns
         -------
         DistilledImagesDisplay
-            The display, drawn.
+            The display after drawing.
 
         Raises
         ------
         ValueError
-            If samples, labels, steps, `sample_shape` and names don't fit each other.
+            If samples, labels, steps, `sample_shape` and names do not match.
         """
         recipe = X.recipe if isinstance(X, DistilledData) else None
         if isinstance(X, DistilledData):
@@ -149,8 +152,8 @@ class DistilledImagesDisplay(Display):
         if y.shape[:1] != X.shape[:1] or n_steps < 1 or len(X) % n_steps:
             raise ValueError(
                 f"y must have a label for each of the {len(X)} samples of X, and they must make up "
-                f"n_steps={n_steps} mini-batches of equal size, but y has shape {y.shape}. Pass X "
-                "and y as transform returned them, and their lrs, or the DistilledData as it is."
+                f"n_steps={n_steps} mini-batches of equal size, but y has shape {y.shape}. Pass X, "
+                "y and lrs as transform returned them, or the DistilledData itself."
             )
         targets = None if recipe is None else recipe.targets
         target, display_labels = _columns(y, targets, display_labels)
@@ -179,13 +182,13 @@ class DistilledImagesDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw on. ``None`` makes a new figure.
         cmap : str, Colormap or None, default=None
-            Colours of grey pictures, ``"gray"``, or of a table, ``"RdBu_r"`` in standardised units
-            and ``"viridis"`` otherwise.
+            Colour map of grey images or of a table. ``None`` takes ``"gray"`` for images,
+            ``"RdBu_r"`` for a table in standardised units and ``"viridis"`` for any other table.
         limits : tuple of float or None, default=None
             Values of the first and the last colour. ``None`` takes the 1st and the 99th percentile
-            of all samples, and in standardised units the same distance to both sides of 0.
+            of all samples. In standardised units the limits are symmetric about 0.
 
         Returns
         -------
@@ -205,11 +208,11 @@ class DistilledImagesDisplay(Display):
             self._grid(ax, np.clip((self.samples - low) / ((high - low) or 1), 0, 1))
         return self
 
-    def _grid(self, ax: Any, pictures: Array, **colours: Any) -> None:
+    def _grid(self, ax: Any, images: Array, **colours: Any) -> None:
         n_classes = len(self.display_labels)
         names = [str(name) for name in self.display_labels]
-        step = np.repeat(np.arange(self.n_steps), len(pictures) // self.n_steps)
-        rank, seen = np.zeros(len(pictures), int), np.zeros((self.n_steps, n_classes), int)
+        step = np.repeat(np.arange(self.n_steps), len(images) // self.n_steps)
+        rank, seen = np.zeros(len(images), int), np.zeros((self.n_steps, n_classes), int)
         for i, where in enumerate(zip(step, self.target, strict=True)):
             rank[i] = seen[where]
             seen[where] += 1
@@ -219,8 +222,8 @@ class DistilledImagesDisplay(Display):
             columns = min(max(10, math.ceil(math.sqrt(n_classes * rows.sum()))), _ONE_BAND)
         bands = -(-n_classes // columns)
 
-        # Lengths are in widths of a picture from here on, with x to the right and y downwards.
-        width, height = 1 + _GAP, pictures.shape[1] / pictures.shape[2] + _GAP
+        # From here on, the unit of length is the width of an image; x runs right and y down.
+        width, height = 1 + _GAP, images.shape[1] / images.shape[2] + _GAP
         if ax is None:
             across, down = min(max(0.45 * columns, 9), 0.75 * columns), 14.0
         else:
@@ -234,18 +237,16 @@ class DistilledImagesDisplay(Display):
         ax = self._open(ax, columns * width * inches + left, bands * band * inches + 0.1)
 
         self.images_ = []
-        for picture, s, c, r in zip(pictures, step, self.target, rank, strict=True):
+        for image, s, c, r in zip(images, step, self.target, rank, strict=True):
             x, y = c % columns * width, c // columns * band + top[s] + r * height
             extent = (x, x + 1, y + height - _GAP, y)
-            self.images_.append(
-                ax.imshow(picture, extent=extent, interpolation="nearest", **colours)
-            )
+            self.images_.append(ax.imshow(image, extent=extent, interpolation="nearest", **colours))
         size = min(max(72 * inches / (0.6 * max(1, *map(len, names))), 5), 9)
         for c, name in enumerate(names):
             x, y = c % columns * width + 0.5, c // columns * band + title - _GAP
             ax.text(x, y, name, ha="center", va="bottom", fontsize=size)
         ax.set(xlim=(-_GAP, columns * width), ylim=(bands * band, 0), xticks=[], yticks=[])
-        ax.set_aspect("equal", anchor="NW")  # centred, constrained layout cuts the labels off
+        ax.set_aspect("equal", anchor="NW")  # if centred, constrained layout would cut off labels
         if self.n_steps > 1:
             middle = top + (rows * height - _GAP) / 2
             ticks = (np.arange(bands)[:, None] * band + middle).ravel()
@@ -288,11 +289,11 @@ class DistilledImagesDisplay(Display):
 
 
 def _columns(y: Array, targets: Targets | None, labels: Any) -> tuple[Array, Any]:
-    """The column of each sample, and the label of each column."""
+    """The column in which each sample is shown, and the label of each column."""
     classes = np.unique(y) if y.ndim == 1 else np.arange(y.shape[1])
     if isinstance(targets, Continuous):
         if labels is None:
-            labels = [f"{number:.3g}" for number in classes]
+            labels = [f"{value:.3g}" for value in classes]
     elif targets is not None:
         classes = targets.values
     column = np.searchsorted(classes, y) if y.ndim == 1 else y.argmax(axis=1)
@@ -303,7 +304,7 @@ def _columns(y: Array, targets: Targets | None, labels: Any) -> tuple[Array, Any
             f"display_labels must name each of the {len(classes)} classes, but has {len(labels)} "
             f"names: {list(labels)}."
         )
-    if isinstance(targets, Multilabel):  # a column for each set of labels
+    if isinstance(targets, Multilabel):  # one column for each set of labels
         without, column = np.unique(y <= 0.5, axis=0, return_inverse=True)
         names = np.asarray(labels, dtype=str)
         labels = [", ".join(names[~row]) or "none" for row in without]
@@ -313,7 +314,7 @@ def _columns(y: Array, targets: Targets | None, labels: Any) -> tuple[Array, Any
 def _presentable(
     X: Array, sample_shape: tuple[int, ...] | None, units: Standardize | None
 ) -> tuple[Array, bool]:
-    """Pictures in the units of X, or a table; and whether that is in standardised units."""
+    """Images in the units of X, or a table; and whether the table is in standardised units."""
     if sample_shape is None and units is not None:
         sample_shape = units.sample_shape
     shape = student_shape(X.shape[1:], sample_shape)
@@ -324,4 +325,4 @@ def _presentable(
     if units is None:
         return StandardScaler().fit_transform(X.reshape(len(X), -1)), True
     z = units(as_tensor(X)).flatten(1).numpy()
-    return z, units.scale.ndim > 0  # a scalar where the fit took X as it is
+    return z, units.scale.ndim > 0  # a scalar scale means that the fit did not standardise

@@ -1,4 +1,4 @@
-"""Distilled data: what a fit returns and what files hold."""
+"""Distilled data: what a fit returns, and what a file holds."""
 
 from .checks import check_distiller, check_multiclass
 from .data import DistilledData

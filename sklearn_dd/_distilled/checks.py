@@ -1,4 +1,4 @@
-"""Checks of the distillers that functions are given."""
+"""Checks of distillers that are passed to functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_distiller(distiller: Any, what: str) -> None:
     if not hasattr(type(distiller), "_distilled_data"):
         raise TypeError(
             f"{what} takes a fitted distiller, got {type(distiller).__name__}. For a pipeline, "
-            "give its last step, pipe[-1]; for a search, best_estimator_."
+            "pass its last step, pipe[-1]; for a search, best_estimator_."
         )
     check_is_fitted(distiller, "history_")
 

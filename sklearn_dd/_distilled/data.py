@@ -1,4 +1,4 @@
-"""Distilled data: what a fit returns, what is shared, what students are trained on."""
+"""Distilled data: what a fit returns, and what students are trained on."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ class _Triple(NamedTuple):
 class DistilledData(_Triple):
     """Synthetic samples, their labels and the step sizes to train with.
 
-    Unpacks into three: ``X_syn, y_syn, lrs = distilled``.
+    It unpacks like a tuple of three: ``X_syn, y_syn, lrs = distilled``.
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_features) or (n, ...), or a DataFrame
+    X : ndarray of shape (n, n_features) or (n, ...), or DataFrame
         Synthetic samples in the units and the layout of the X that was distilled. Rows are ordered
-        by step, class within step.
+        by step, and by class within a step.
     y : ndarray of shape (n,) or (n, n_classes)
-        Class labels; class probabilities or numbers (n, n_classes) where the labels were learned;
-        1 and 0 (n, n_labels) for multilabel targets; numbers (n,) for regression.
+        Class labels (n,), or learned labels (n, n_classes). For a multilabel y, 1 and 0 or learned
+        labels (n, n_labels). For regression, targets (n,) in the units of y.
     lrs : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step. Step t trains on the mini-batch of rows
         ``k * n // n_steps : (k + 1) * n // n_steps`` with ``k = t % n_steps``.
     recipe : Recipe or None, default=None
-        What training a student needs beside the triple.
+        What is needed, beside X, y and lrs, to train a student.
 
     See Also
     --------
     DatasetDistiller : Makes distilled data.
-    save_distilled : Writes them to a file.
+    save_distilled : Writes distilled data to a file.
+    load_distilled : Reads distilled data from a file.
 
     Examples
     --------
@@ -97,25 +98,26 @@ class DistilledData(_Triple):
         Parameters
         ----------
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            The student. ``None`` takes the one that the data were distilled for. After loading a
-            file it is chosen by the shape of a sample, with a warning if that is another one. A
-            class is trained by the optimiser that the data were distilled for, a skorch net by its
-            own.
-        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-            The weights to start from, such as the state dict of a net to adapt. ``None`` takes
-            those that the data were distilled for: the one known net, or one of a pool. If they do
-            not fit the student, or a file could not hold them, random ones, with a warning.
+            The architecture. ``None`` takes the one that the data were distilled for. A file does
+            not hold it, so after ``load_distilled`` it is chosen by the shape of a sample, with a
+            warning if this is another one. A class is trained by the optimiser that the data were
+            distilled for, a skorch net by its own.
+        init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
+            The weights to start from, such as the state dict of a net to adapt. ``None`` takes the
+            prior that the data were distilled for: random weights, the known net, or one net of the
+            pool. If the student cannot take these weights, or a file did not hold them, it starts
+            from random weights, with a warning.
         random_state : int, RandomState instance or None, default=None
-            Decides the initial weights, and which net of a pool is taken.
+            Seed that decides the initial weights, or the net of a pool.
         device : str or torch.device, default="auto"
-            Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
+            Device to train on. ``"auto"`` takes CUDA, else MPS, else the CPU.
 
         Returns
         -------
         NeuralNetClassifier or NeuralNetRegressor
-            A fitted skorch net that takes samples in the units of X, and the columns of a
-            DataFrame in the order of X. Its ``predict`` returns class labels, 1 and 0 for
-            multilabel targets, or numbers in the units of y.
+            A fitted skorch net that takes samples in the units of X. Columns of a DataFrame must be
+            in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
+            predictions in the units of y.
         """
         recipe = self._known_recipe()
         spec = recipe.spec(student)
@@ -130,8 +132,8 @@ class DistilledData(_Triple):
         lost = recipe.lost_weights(prior) if init is None else None
         if lost is not None:
             warn_user(
-                f"The data were distilled for {lost.value.format(spec.name)}: the student starts "
-                "from random ones. Pass the same student, or weights as init."
+                f"The data were distilled for {lost.value.format(spec.name)}. The student starts "
+                "from random weights. Pass the same student, or weights as init."
             )
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
@@ -162,37 +164,38 @@ class DistilledData(_Triple):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Samples that no fit has seen.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Their classes, labels or numbers.
+            Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
-            Students. The nets of a pool are used at most once each, one known net once.
+            Number of students. Each net of a pool is used at most once, a single known net once.
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture; ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that they were distilled for, a skorch net by its own.
-        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-            Another weight prior. ``None`` takes the prior that the data were distilled for; another
-            architecture takes it only if it is a callable, and ``"random"`` otherwise. The data
-            were distilled for the nets of their pool: to know what other nets learn, pass nets
-            that were held out.
+            Another architecture. ``None`` takes the one that the data were distilled for. A class
+            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
+            Another weight prior. ``None`` takes the prior that the data were distilled for. Another
+            architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
+            that were distilled for a pool suit its nets best. To score other nets, pass held-out
+            nets.
         n_epochs : int or None, default=None
             Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
             epoch are repeated.
         each_step : bool, default=False
-            Score students before the first step and after each step too. With many steps and
-            samples that takes longer than training.
+            Score students before the first step and after each step. With many steps and samples,
+            this takes longer than training.
         scoring : str, callable or None, default=None
-            A scorer of scikit-learn, by name or as ``(estimator, X, y) -> float``. ``None`` is
-            accuracy, the share of samples with all labels right, or R².
+            A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``. ``None`` takes
+            accuracy for a multiclass y, the fraction of samples with all labels correct for a
+            multilabel y, and R² for regression.
         random_state : int, RandomState instance or None, default=None
-            Decides the initial weights. ``None`` takes a stream of the fit's own seed from which
-            the fit never drew.
+            Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
+            the fit did not draw.
         device : str or torch.device, default="auto"
-            Where to train; ``"auto"`` takes CUDA, else MPS, else the CPU.
+            Device to train on. ``"auto"`` takes CUDA, else MPS, else the CPU.
 
         Returns
         -------
         Evaluation
-            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores``: (T + 1, n_inits) with
-            ``each_step=True``, else (1, n_inits).
+            ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
         """
         recipe = self._known_recipe()
         score = (
@@ -204,7 +207,22 @@ class DistilledData(_Triple):
         return evaluate(training, real, score, each_step)
 
     def real_data(self, X: Array, y: Array, device: str | torch.device) -> RealData:
-        """Checked real samples, to score students on."""
+        """Convert checked real samples to batches that students can be scored on.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Flat samples in the units of X.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Class indices, labels as 1 and 0, or standardised targets.
+        device : str or torch.device
+            Device to move batches to.
+
+        Returns
+        -------
+        RealData
+            The samples, standardised batch by batch.
+        """
         units = self._known_recipe().units
         return RealData(X, y, np.arange(len(X)), units, _BATCH, resolve_device(device))
 
@@ -217,7 +235,28 @@ class DistilledData(_Triple):
         random_state: Any,
         device: str | torch.device,
     ) -> Training:
-        """Students from held-out initial weights, and the schedule that trains them."""
+        """Prepare students with held-out initial weights, and the schedule that trains them.
+
+        Parameters
+        ----------
+        n_inits : int
+            Number of students, as in `evaluate`.
+        student : None, nn.Module class or NeuralNetClassifier
+            Another architecture, as in `evaluate`.
+        init : None, {"random", "fixed"}, callable, list, dict, str or path-like
+            Another weight prior, as in `evaluate`.
+        n_epochs : int or None
+            Another number of distilled epochs, as in `evaluate`.
+        random_state : int, RandomState instance or None
+            Seed of the initial weights, as in `evaluate`.
+        device : str or torch.device
+            Device to train on.
+
+        Returns
+        -------
+        Training
+            Students before their first step, and the steps to take.
+        """
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         recipe, device = self._known_recipe(), resolve_device(device)
         spec = recipe.spec(student)
@@ -234,13 +273,23 @@ class DistilledData(_Triple):
         return Training(recipe.student_fn(spec, device), params, inner_steps(x, y, lrs))
 
     def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
-        """The prior of ``init``, or the one that the data were distilled for."""
+        """The weight prior of ``init``, by default the one that the data were distilled for."""
         if init is None:
             return self._known_recipe().prior(spec, seed)
         return weight_prior(init, spec, fit_seed)
 
     def as_tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Standardised x (n_steps, batch, *sample_shape), y (n_steps, batch, n_outputs), lrs."""
+        """Convert the distilled data to tensors, as a student takes them.
+
+        Returns
+        -------
+        x : Tensor of shape (n_steps, batch, *sample_shape)
+            Standardised samples.
+        y : Tensor of shape (n_steps, batch, n_outputs)
+            Labels as probabilities or numbers, or standardised targets.
+        lrs : Tensor of shape (n_epochs, n_steps)
+            Step sizes.
+        """
         recipe = self._known_recipe()
         n_steps = self.lrs.shape[1]
         z = recipe.units(torch.tensor(np.asarray(self.X)))

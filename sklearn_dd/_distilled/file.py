@@ -1,4 +1,4 @@
-"""Distilled data in one safetensors file."""
+"""Save and load distilled data as one safetensors file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _INITIAL = "initial."  # the prefix of the known net's parameters in a file
 
 
 def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
-    """Write distilled data to one safetensors file, with everything that training a student needs.
+    """Write distilled data to one safetensors file, with all that is needed to train a student.
 
-    The file holds X, y, the step sizes, the classes, the layout and standardisation of the samples,
-    the initial weights if they were fixed, and how the data were made. It holds no code, so a file
-    from others is safe to load. It is written whole or not at all.
+    The file holds X, y, the step sizes, the classes, and the layout and standardisation of the
+    samples. It also holds the weights of a known net and a description of how the data were made.
+    It holds no code, so a file from others is safe to load. It is written whole or not at all.
 
     Parameters
     ----------
     path : str or path-like
-        Where to write; by convention, the name ends in ``.safetensors``.
+        File to write. By convention, its name ends in ``.safetensors``.
     distilled : DatasetDistiller or DistilledData
-        A fitted distiller, or what its ``transform`` returned.
+        A fitted distiller, or the distilled data that its ``transform`` returned.
 
     See Also
     --------
@@ -85,7 +85,7 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
     Parameters
     ----------
     path : str or path-like
-        The file.
+        File to read.
 
     Returns
     -------
@@ -96,11 +96,28 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
     Raises
     ------
     ValueError
-        If the file is damaged, of another kind, or of a later version of this format.
+        If the file is damaged, of another format, or of a later version of this format.
 
     See Also
     --------
-    save_distilled : Writes the file; its example shows both.
+    save_distilled : Writes the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller, load_distilled, save_distilled
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distiller = DatasetDistiller(max_iter=20, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "wine.safetensors")
+    ...     save_distilled(path, distiller)
+    ...     distilled = load_distilled(path)
+    >>> distilled.X.shape
+    (3, 13)
+    >>> student = distilled.train(random_state=1)
+    >>> student.predict(X[:1]).shape
+    (1,)
     """
     tensors, header = _FORMAT.read(path)
     try:
@@ -111,12 +128,12 @@ def load_distilled(path: str | os.PathLike[str]) -> DistilledData:
 
 def _read_optimizer(name: str, **arguments: Any) -> Optimizer:
     kinds: dict[str, Callable[..., Optimizer]] = {k.__name__: k for k in (SGD, Momentum, Adam)}
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    return kinds[name](**given)
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return kinds[name](**options)
 
 
 def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> DistilledData:
-    """The data in a file; errors of several types mean that it is damaged."""
+    """Distilled data from the contents of a file. Errors of many types mean that it is damaged."""
     targets = read_targets(header)
     X, y, lrs = (tensors[name].numpy() for name in ("X", "y", "lrs"))
     shift, scale = tensors["shift"], tensors["scale"]
@@ -133,11 +150,11 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
         y = y if y.ndim == 2 else targets.values[y]
     elif y.shape[1:] != (() if isinstance(targets, Continuous) else targets.values.shape):
         raise ValueError("y does not hold the labels or numbers")
-    optimizer = header.get("optimizer", {"name": SGD.__name__})  # the first files do not say
+    optimizer = header.get("optimizer", {"name": SGD.__name__})  # early files do not name it
     recipe = Recipe(
         targets, units, weights or None, description=header["description"],
         optimizer=_read_optimizer(**optimizer),
     )  # fmt: skip
     data = DistilledData(X, y, lrs, recipe)
-    data.as_tensors()  # reshaping fails where shift or scale do not fit
+    data.as_tensors()  # raises an error if shift or scale do not fit
     return data

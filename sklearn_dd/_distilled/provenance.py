@@ -1,10 +1,10 @@
-"""How data were made, in words and hashes that JSON can hold.
+"""Descriptions of how data were made: names, numbers and hashes that JSON can hold.
 
-A fit can be continued with parameters of the same description. Numbers, names and strings are kept;
-arrays and weights are hashed. A callable is described by its name, its defaults, what it closes
-over and its public attributes; a lambda by its bytecode too, which changes with the Python version.
-Functions of the same name are not distinguished by their code, and what a callable holds beside
-numbers, strings and arrays counts by its class.
+A fit can be resumed only with parameters of the same description. Numbers and strings are kept;
+arrays and weights are hashed. A callable is described by its name, its defaults, the values that it
+closes over and its public attributes. A lambda is described by its bytecode too, which changes with
+the Python version. Other functions of the same name are not distinguished by their code. Objects
+that a callable holds, other than numbers, strings and arrays, are described by their class alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VALUES = str | int | float | None | np.generic | np.ndarray | torch.Tensor
 
 
 def describe(value: Any) -> Any:
-    """What JSON can hold of ``value``."""
+    """Describe a value in a form that JSON can hold."""
     state = state_of(value)
     if state:
         return f"weights {joblib.hash({name: _on_host(p) for name, p in state.items()})}"
@@ -39,7 +39,7 @@ def describe(value: Any) -> Any:
     if isinstance(value, str | int | float | None):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        # Such as a method. Not by its repr, which may hold the address of a function.
+        # For example a method object. Its repr could hold the address of a function.
         members = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
         return f"{type(value).__name__}({', '.join(f'{k}={v}' for k, v in members.items())})"
     if isinstance(value, torch.dtype | torch.device):
@@ -50,12 +50,12 @@ def describe(value: Any) -> Any:
 
 
 def identity(spec: StudentSpec) -> list[Any]:
-    """What distinguishes a student from others: its class, arguments and optimiser."""
+    """Values that identify a student: its class, arguments and optimiser."""
     return [spec.name, describe(spec.arguments), repr(spec.optimizer)]
 
 
 def _made_with(value: Any) -> list[Any]:
-    """What a callable was made with, which its name does not say."""
+    """The values that a callable was made with, which its name does not tell."""
     if isinstance(value, type) or not callable(value):
         return []
     if isinstance(value, partial):
@@ -69,7 +69,7 @@ def _made_with(value: Any) -> list[Any]:
         parts = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values(), *cells]
         if code.co_name == "<lambda>":
             parts += [code.co_code.hex(), *code.co_names, *code.co_consts]
-    # Not the members of other objects: a function may close over itself.
+    # Members of other objects are not followed: a function may close over itself.
     return [describe(p) if isinstance(p, _VALUES) else type(p).__name__ for p in parts]
 
 

@@ -1,4 +1,4 @@
-"""What has to be known beside the triple (X, y, lrs) to train a student on it."""
+"""What is needed, beside the triple (X, y, lrs), to train a student on it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
 from .._student import Acceleration, StudentSpec, choose_student, student_fn, weight_prior
 from .provenance import identity
 
-STUDENT = ("student", "student_arguments", "student_optimizer")  # in a description
+STUDENT = ("student", "student_arguments", "student_optimizer")  # keys of a description
 _DESCENT = SGD()
 
 
 class LostWeights(Enum):
-    """Which weights the data were distilled for, where students start from random ones instead."""
+    """The weights that data were distilled for, if students start from random ones instead."""
 
     KNOWN_NET = "one known net, whose weights do not fit this {}"
     POOL = "a pool of nets that do not fit this {}"
@@ -27,25 +27,26 @@ class LostWeights(Enum):
 
 @dataclass(eq=False)
 class Recipe:
-    """What has to be known beside the triple to train a student on it.
+    """What is needed, beside the triple (X, y, lrs), to train a student on it.
 
     Attributes
     ----------
     targets : Multiclass, Multilabel or Continuous
-        What y holds.
+        The kind of y, and how it is converted for students.
     units : Standardize
         Layout and affine map of the samples.
     weights : dict or None
-        The known initial parameters where ``init`` is ``"fixed"`` or a list of one net.
+        Initial parameters of the known net, if ``init`` is ``"fixed"`` or a single net.
     student : None, nn.Module class or NeuralNetClassifier
-        What the data were distilled for. A file cannot hold it and keeps its name in `description`.
-    init : {"random", "fixed"}, callable or list
+        The student that the data were distilled for. A file cannot hold it, and keeps only its name
+        in `description`.
+    init : {"random", "fixed"}, callable, list, dict, str or path-like
         The weight prior that they were distilled for. A file cannot hold a callable or a pool.
     description : dict
-        How the data were made: student, parameters, seed, versions. ``train`` compares the student
-        with it, a warm start the labels, and ``evaluate`` takes its seed from it.
+        How the data were made: student, parameters, seed and versions. ``train`` checks the student
+        against it, and a warm start checks the labels. ``evaluate`` takes its seed from it.
     optimizer : Optimizer
-        What takes the steps of the schedule.
+        The inner optimiser that takes the steps of the schedule.
     """
 
     targets: Targets
@@ -63,9 +64,9 @@ class Recipe:
         return self.targets.values
 
     def spec(self, student: Any = None) -> StudentSpec:
-        """The specification of ``student``, or of the one that the data were distilled for.
+        """The specification of ``student``, by default the one that the data were distilled for.
 
-        A skorch net brings an optimiser of its own.
+        A skorch net is trained by its own optimiser.
         """
         student = self.student if student is None else student
         return choose_student(student, self.units.sample_shape, self.targets, self.optimizer)
@@ -73,14 +74,14 @@ class Recipe:
     def student_fn(
         self, spec: StudentSpec, device: torch.device, acceleration: Acceleration | None = None
     ) -> StudentFn:
-        """The student of ``spec`` as the engine takes it."""
+        """The student of ``spec`` as pure functions for the engine."""
         return student_fn(spec, device, self.targets.loss, acceleration)
 
     def prior(self, spec: StudentSpec, seed: int) -> Prior:
-        """Where students of ``spec`` start.
+        """The weight prior for students of ``spec``.
 
-        If it is not the student that the data were distilled for, it takes their prior only if
-        that is a callable.
+        A student that the data were not distilled for uses their prior only if it is a callable.
+        Otherwise it starts from random weights.
         """
         if self.weights is not None:
             if {k: tuple(p.shape) for k, p in self.weights.items()} == spec.shapes():
@@ -92,7 +93,7 @@ class Recipe:
         return weight_prior(self.init if own else "random", spec, seed)
 
     def lost_weights(self, prior: Prior) -> LostWeights | None:
-        """Which weights were distilled for, where ``prior`` draws random ones instead."""
+        """The weights that the data were distilled for, if ``prior`` draws random ones instead."""
         init = self.description.get("parameters", {}).get("init", "random")
         if isinstance(prior, Pool) or callable(self.init):
             return None

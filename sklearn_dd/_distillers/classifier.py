@@ -19,155 +19,192 @@ from .result import FittedClassifier
 class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     """Distil a data set into a few synthetic samples and the step sizes to train with.
 
-    The samples, their step sizes and, if wanted, their labels are learned so that a student that
-    takes ``n_epochs * n_steps`` gradient steps on them alone does well on the real set. The
-    gradient goes back through all of the student's training and is exact.
+    The samples, the step sizes and, optionally, the labels are learned. The goal is a student that
+    does well on the real set after ``n_epochs * n_steps`` gradient steps on the synthetic samples
+    alone. By default the gradient is exact: it goes back through all of the student's training.
 
-    It is a transformer, whose ``transform`` returns the distilled data, and a classifier, which
-    predicts with a student trained on them alone. Where y has several columns of 1 and 0, a sample
-    may have several labels, each with a logit and a cross-entropy of its own.
+    A distiller is a transformer, whose ``transform`` returns the distilled data. It is also a
+    classifier, which predicts with a student that was trained on the distilled data alone.
+
+    The target y is multiclass or multilabel. A multilabel y has a column of 1 and 0 for each label.
+    Each label then has its own logit and its own cross-entropy.
 
     Parameters
     ----------
     n_per_class : int or dict, default=1
-        Synthetic samples of each class, or with each of several labels; a dict gives each class its
-        own number.
+        Number of synthetic samples of each class, or of each label. A dict gives each class its own
+        number; it names labels by their columns in y.
     n_steps : int, default=1
-        Mini-batches that the synthetic samples are cut into, one for each gradient step of an
-        epoch. It must divide ``n_per_class``.
+        Number of mini-batches that the synthetic samples are divided into. A student takes one
+        gradient step on each of them per epoch. It must divide ``n_per_class``.
     n_epochs : int, default=10
-        Times that a student goes through the mini-batches. Each of the ``n_epochs * n_steps``
-        gradient steps has a learned step size of its own.
+        Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
+        gradient steps has its own learned step size.
     student : None, nn.Module class or NeuralNetClassifier, default=None
-        The network that learns from the distilled data. ``None`` takes an ``MLP`` for flat samples,
-        a ``LeNet`` for images of 28 × 28 or 32 × 32 pixels and a ``ConvNet`` for others. A class is
-        built with ``sample_shape`` and ``n_classes`` if its constructor names them; it returns
-        logits. Of an unfitted skorch net the module, its optimiser (SGD, with momentum or without,
-        or Adam) and their parameters are used, which makes ``student__module__width`` a parameter
-        to search.
-    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
-        The weights that students start from. ``"random"``: what the module's constructor draws,
-        anew for each student. ``"fixed"``: one such draw, known and kept; far fewer samples and
-        steps do, but for this one net alone. A callable changes a module in place, such as
-        ``sklearn_dd.engine.priors.xavier_normal``. A list holds pre-trained nets, as state dicts or
-        fitted skorch nets, of which students draw one; they see standardised samples. A
-        ``pathlib.Path`` is a folder of such nets, as ``train_pool`` writes it, and a state dict one
-        known net.
+        The network that learns from the distilled data.
+
+        - ``None`` takes an ``MLP`` for flat samples, a ``LeNet`` for images of 28 × 28 or 32 × 32
+          pixels, and a ``ConvNet`` for other images.
+        - A class must build a module that returns logits. Its constructor is passed
+          ``sample_shape`` and ``n_classes`` if it names them.
+        - An unfitted skorch net supplies the module, the optimiser (SGD, with or without momentum,
+          or Adam) and their parameters. A grid search can thus set ``student__module__width``. The
+          distilled schedule replaces ``lr``, ``max_epochs``, ``batch_size`` and ``train_split``.
+          Callbacks, weight decay and criteria other than the default or the cross-entropy are
+          refused.
+    init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
+        The weights that students start from.
+
+        - ``"random"``: new weights for each student, as the module's constructor draws them.
+        - ``"fixed"``: one such draw, which is stored with the distilled data. Far fewer samples and
+          steps are enough, but the data serve only this one net.
+        - A callable initialises a module in place. Examples are ``xavier_normal`` and
+          ``pytorch_default``.
+        - A list is a pool of pre-trained nets, as state dicts or fitted skorch nets. Each student
+          starts from one of them. The nets must have been trained on samples in the units that
+          ``standardize`` sets.
+        - A dict is the state dict of a single known net.
+        - Any other str, or a path, is a folder with a pool, as ``train_pool`` writes it.
     objective : "classification" or callable, default="classification"
-        What a trained student should do: cross-entropy on real samples, or a function
-        ``(logits, y) -> scalar`` of a real batch, with ``y`` as indices into ``classes_``, or 1 and
-        0 (n, n_labels).
-    method : {"unrolled", "auto", "distribution", "gradient"}, callable or list of callables, \
-            default="unrolled"
-        How the gradient is computed. ``"unrolled"``: exactly, back through all steps. ``"auto"``
-        spends the first half of the fit on ridge regressions in closed form, ``"distribution"`` and
-        ``"gradient"`` on matching features or gradients; step sizes are then learned, and samples
-        improved, by unrolling. Or an object such as
-        ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``, or a list of them, which follow one
-        another and have equal shares of the fit. Several labels a sample are unrolled only.
+        The outer loss of a trained student on a real batch. ``"classification"`` is the
+        cross-entropy. A callable ``(logits, y) -> scalar`` is minimised in its place. Its ``y``
+        holds indices into ``classes_``, or 1 and 0 of shape (n, n_labels). An object with a method
+        ``resolve(classes)``, such as ``TargetedAttack``, is for a multiclass y. The method is
+        called with the class labels, and the callable that it returns is minimised.
+    method : {"unrolled", "ridge", "distribution", "gradient"}, Method or list, default="unrolled"
+        How the hypergradient is computed.
+
+        - ``"unrolled"``: exactly, back through all gradient steps.
+        - ``"ridge"``, ``"distribution"`` and ``"gradient"``: by ridge regression in closed form, by
+          matching mean features, or by matching gradients. They are used in the first half of the
+          fit. The second half unrolls, which learns the step sizes and improves the samples.
+        - A method object, such as ``Unrolled(window=40)``; import it from ``sklearn_dd``. A method
+          that does not learn step sizes is used in the first half of the fit, as above.
+        - A list of methods. They follow one another, with equal shares of the fit. No unrolling is
+          added to a list.
+
+        For a multilabel y, only unrolling is possible.
     labels : {"hard", "soft", "free"}, default="hard"
-        ``"hard"``: one class label for each sample, which stays. ``"soft"``: class probabilities,
-        which are learned. ``"free"``: numbers of either sign, which are learned too and say more,
-        since cross-entropy, −Σ y log p, takes any: each sample decides how far it moves each logit.
+        How the synthetic samples are labelled.
+
+        - ``"hard"``: each sample has one fixed class.
+        - ``"soft"``: class probabilities are learned.
+        - ``"free"``: any numbers are learned. They need not be positive or sum to 1, because the
+          cross-entropy −Σ y log p takes any y. Each sample thus decides how far it moves each
+          logit.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="kmeans"
-        Where the synthetic samples start: standard normal noise, random real samples, cluster
-        centres or class means, or an array in the units of X, ordered by step.
+        Where the synthetic samples start: standard normal noise, random real samples, k-means
+        centres of each class, or means of random parts of each class. An array sets them directly,
+        in the units of X and ordered by step.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
-        A random transformation of each outer iteration, of real and synthetic images alike. A
-        callable takes images (n, channels, height, width) and a ``torch.Generator``, and treats all
-        images alike; see ``sklearn_dd.engine.augmentation``.
+        A random transformation of images. It is drawn anew in each outer iteration and applied
+        alike to all real and synthetic images. A callable takes images
+        (n, channels, height, width) and a ``torch.Generator``; ``sklearn_dd.augmentation`` has
+        several.
     distill_lr : float, default=0.3
-        Where the learned step sizes start.
+        Initial value of the learned step sizes.
     max_iter : int, default=2000
-        Outer iterations.
+        Number of outer iterations.
     max_time : float or None, default=None
-        Seconds for the outer loop. It ends after so many, or after ``max_iter`` iterations; the
-        outer step sizes fall to 0 by then.
+        Time limit of the outer loop in seconds. The fit ends when it is reached, or after
+        ``max_iter`` iterations. The outer learning rate falls to 0 by whichever comes first.
     outer_lr : float, default=0.05
-        Step size of Adam in the outer loop, in standard deviations of X; it falls to 0 along a
-        cosine.
+        Outer learning rate: the step size of Adam for the samples, in standard deviations of X. It
+        falls to 0 along a cosine.
     step_size_rate : float, default=0.2
-        Rate at which the step sizes move, as a share of ``outer_lr``: as fast as the samples, they
-        may creep up until training diverges; 0 holds them still.
+        Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
+        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``.
     batch_size : int, default=256
-        Real samples of each outer iteration; all of them, where there are fewer.
+        Number of real samples in each outer iteration. A smaller set is used as a whole.
     n_inits : int, default=1
-        Students that are trained in each outer iteration, from weights of their own. More of them
-        take as much longer, for a gradient with less noise; several processes share them out.
+        Number of students that are trained in each outer iteration, each from its own initial
+        weights. More students give a gradient with less noise and take proportionally longer.
+        Several processes can share them.
     validation_fraction : float, default=0.1
-        Share of each class that is held out of X, 2,000 samples at most, and of the nets of a pool,
-        where that makes one or more. The iterate that does best on these samples with these nets is
-        kept. With 0, or where no class has enough samples, the last one is.
+        Fraction of each class that is held out, 2,000 samples at most. If ``init`` is a pool that
+        is large enough, the same fraction of its nets is held out. The fit keeps the iterate that
+        does best on the held-out samples with held-out students. With 0, or if no class has enough
+        samples, it keeps the last iterate.
     n_iter_no_change : int or None, default=None
-        Stop when so many iterations have brought no better iterate. ``None`` goes on to the end.
+        End the fit after this number of outer iterations without a better iterate. ``None`` never
+        ends it early.
     sample_shape : tuple of int or None, default=None
-        Shape of one sample, such as (channels, height, width), where X comes flat.
+        Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
-        Learn in units of mean 0 and deviation 1, of each feature or, for images, each channel. A
-        deviation counts as no less than a tenth of the range.
-        What is returned is in the units of X all the same.
+        Learn in units of mean 0 and standard deviation 1, for each feature or, for images, each
+        channel. If a standard deviation is less than a tenth of the range, a tenth of the range is
+        used instead. Results are returned in the units of X.
     device : str or torch.device, default="auto"
-        Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
+        Device to compute on. ``"auto"`` takes CUDA, else MPS, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws. A fit on the CPU is then reproducible to the bit.
+        Seed of all draws. With an int, a fit on the CPU is reproducible to the bit.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 also a line for each validation.
+        0 is silent, 1 shows a progress bar, 2 adds a line for each validation and a count of traced
+        steps.
     warm_start : bool, default=False
         Start from the result of the last fit.
     checkpoint : path-like or None, default=None
-        A file that holds, from the first ``checkpoint_every`` iterations on, what
-        ``fit(X, y, resume_from=...)`` needs to go on.
+        File to write checkpoints to. ``fit(X, y, resume_from=...)`` continues from such a file.
     checkpoint_every : int, default=100
-        Outer iterations from one checkpoint to the next.
+        Number of outer iterations between checkpoints.
 
     Attributes
     ----------
     X_syn_ : ndarray of shape (n, n_features) or (n, ...)
-        Synthetic samples in the units and the layout of X, ordered by step, class within step.
+        Synthetic samples in the units and the layout of X, ordered by step, and by class within a
+        step.
     y_syn_ : ndarray of shape (n,) or (n, n_classes)
-        Their class labels; class probabilities with ``labels="soft"``, numbers with ``"free"``; 1
-        and 0 where a sample may have several labels.
+        Class labels of the synthetic samples. With ``labels="soft"``, class probabilities; with
+        ``"free"``, numbers. For a multilabel y with hard labels, 1 and 0.
     lrs_ : ndarray of shape (n_epochs, n_steps)
-        The step size of each gradient step.
+        Step size of each gradient step.
     classes_ : ndarray of shape (n_classes,)
-        Class labels; of several, their columns in y.
+        Class labels. For a multilabel y, the indices of its columns.
     n_features_in_ : int
-        Values of one sample.
+        Number of values in one sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where X had string names.
+        Names of the columns, if X has string names.
     sample_shape_ : tuple of int
         Shape of one sample as the student sees it.
     n_iter_ : int
-        Outer iterations that were run.
+        Number of outer iterations that were run.
     history_ : dict of lists
-        ``"loss"`` and ``"gradient_norm"`` of each iteration; ``"validation_iter"`` and
-        ``"validation_score"``, the number of iterations done and the accuracy at each validation;
-        for several labels or another objective, minus the mean of the objective.
+        ``"loss"`` and ``"gradient_norm"`` of each outer iteration. For each validation,
+        ``"validation_iter"`` has the number of iterations done and ``"validation_score"`` the
+        accuracy. For a multilabel y or another objective, the score is minus the mean objective.
     student_ : NeuralNetClassifier
-        A skorch net that was trained on the distilled data alone; it takes samples in the units of
-        X and predicts indices into ``classes_``, or 1 and 0 for each of several labels.
+        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+        X. It predicts class labels or, for a multilabel y, 1 and 0 for each label.
+    acceleration_ : dict
+        How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a
+        trace, ``"autograd_steps"`` those of PyTorch's autograd. ``"refusals"`` lists why steps were
+        not traced. The environment variable ``SKLEARN_DD_ACCELERATE=0`` turns acceleration off;
+        ``"autograd_steps"`` is then None.
     recipe_ : Recipe
-        What training a student needs beside the triple.
+        What is needed, beside samples, labels and step sizes, to train a student.
     seed_ : int
-        The seed that ``random_state`` gave.
+        The seed that was drawn from ``random_state``.
 
     See Also
     --------
+    DatasetDistillerRegressor : Distils data with a regression target.
     DistilledData : What ``transform`` returns.
     save_distilled : Writes the distilled data to a file.
+    compare : Compares distilled data with baselines and with all the data.
 
     Notes
     -----
-    Students run in evaluation mode, in the engine as in ``student_``: dropout is off. A module
-    whose buffers training changes, as BatchNorm's running statistics, is refused.
+    Students are always in evaluation mode, so dropout is off. Modules with buffers that training
+    changes, such as the running statistics of BatchNorm, are refused.
 
-    An outer iteration that is not finite is undone and the rates are halved; after five in a row
-    the fit warns, ends and keeps its best iterate.
+    If an outer iteration is not finite, it is undone and the outer learning rates are halved. After
+    five such iterations in a row, the fit warns, ends and keeps its best iterate.
 
     References
     ----------
     Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959. Learned labels:
-    Sucholutsky and Schonlau (2019), Soft-label dataset distillation, arXiv:1910.02551.
+    Sucholutsky and Schonlau (2019), Soft-label dataset distillation, arXiv:1910.02551. The
+    reference of each method object names the source of the method.
 
     Examples
     --------

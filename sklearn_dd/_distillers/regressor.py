@@ -16,122 +16,158 @@ from .parameters import DistillerParameters
 
 @dataclass(eq=False, repr=False, match_args=False)
 class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParameters):
-    """Distil a data set with a real-valued target into a few synthetic pairs and step sizes.
+    """Distil a data set with a regression target into a few synthetic pairs and step sizes.
 
-    The samples, their targets and their step sizes are learned so that a student that takes
-    ``n_epochs * n_steps`` gradient steps on them alone, for the squared error, does well on the
-    real set. The gradient goes back through all of the student's training and is exact.
+    The samples, their targets and the step sizes are learned. The goal is a student that does well
+    on the real set after ``n_epochs * n_steps`` gradient steps on the synthetic samples alone. Its
+    steps reduce the squared error. By default the gradient is exact: it goes back through all of
+    the student's training.
 
-    It is a transformer, whose ``transform`` returns the distilled data, and a regressor, which
-    predicts with a student trained on them alone.
+    A distiller is a transformer, whose ``transform`` returns the distilled data. It is also a
+    regressor, which predicts with a student that was trained on the distilled data alone.
 
     Parameters
     ----------
     n_samples : int, default=10
-        Synthetic samples.
+        Number of synthetic samples.
     n_steps : int, default=1
-        Mini-batches that they are cut into, one for each gradient step of an epoch. It must divide
-        ``n_samples``.
+        Number of mini-batches that the synthetic samples are divided into. A student takes one
+        gradient step on each of them per epoch. It must divide ``n_samples``.
     n_epochs : int, default=10
-        Times that a student goes through the mini-batches. Each of the ``n_epochs * n_steps``
-        gradient steps has a learned step size of its own.
+        Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
+        gradient steps has its own learned step size.
     student : None, nn.Module class or NeuralNetRegressor, default=None
-        The network that learns from the distilled data, as in ``DatasetDistiller``; it is built
-        with ``n_classes=1`` if its constructor names that, and returns one number a sample.
-    init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
-        The weights that students start from, as in ``DatasetDistiller``. The outputs of known nets
-        are taken as standardised numbers.
+        The network that learns from the distilled data, as in ``DatasetDistiller``. It must return
+        one number for each sample. Its constructor is passed ``n_classes=1`` if it names
+        ``n_classes``. A skorch net must keep its default criterion or use the squared error.
+    init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
+        The weights that students start from, as in ``DatasetDistiller``. Known nets must have been
+        trained to predict the standardised target.
     objective : "regression" or callable, default="regression"
-        What a trained student should do: the squared error on real samples, or a function
-        ``(outputs, y) -> scalar`` of a real batch, both (n, 1) and standardised: without the mean
-        of y, in units of its deviation.
-    method : "unrolled" or Unrolled, default="unrolled"
-        How the gradient is computed: exactly, back through all steps, or an object such as
-        ``sklearn_dd.engine.hypergradient.Unrolled(window=40)``.
-    learn_targets : bool, default=True
-        Whether the targets of the synthetic samples are learned too.
+        The outer loss of a trained student on a real batch. ``"regression"`` is the squared error.
+        A callable ``(outputs, y) -> scalar`` is minimised in its place. Both arguments have shape
+        (n, 1) and are standardised: y has mean 0 and standard deviation 1.
+    method : {"unrolled", "ridge"}, Method or list, default="unrolled"
+        How the hypergradient is computed.
+
+        - ``"unrolled"``: exactly, back through all gradient steps.
+        - ``"ridge"``: the first half of the fit uses ridge regression in closed form. The second
+          half unrolls, which learns the step sizes.
+        - A method object, such as ``Unrolled(window=40)``, ``Clipped(...)`` or ``CudaGraph(...)``.
+          Import them from ``sklearn_dd``.
+        - A list of methods. They follow one another, with equal shares of the fit. No unrolling is
+          added to a list.
+    labels : {"free", "hard"}, default="free"
+        Whether the targets of the synthetic samples are learned, ``"free"``, or stay as they start,
+        ``"hard"``.
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
-        Where the synthetic samples start: standard normal noise, random real samples, centres of
-        clusters or means of samples and targets together, or an array in the units of X, ordered
-        by step, whose targets are those of the closest of 2,000 real samples.
+        Where the synthetic samples and their targets start.
+
+        - ``"real"``: random real samples with their targets.
+        - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random parts, of samples and
+          targets together.
+        - ``"noise"``: standard normal noise, with the targets of random real samples.
+        - An array sets the samples directly, in the units of X and ordered by step. Each gets the
+          target of the closest real sample, out of 2,000 at most.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
-        A random transformation of each outer iteration, as in ``DatasetDistiller``.
+        A random transformation of images in each outer iteration, as in ``DatasetDistiller``.
     distill_lr : float, default=0.03
-        Where the learned step sizes start.
+        Initial value of the learned step sizes.
     max_iter : int, default=1000
-        Outer iterations.
+        Number of outer iterations.
     max_time : float or None, default=None
-        Seconds after which a fit ends, even before ``max_iter``.
+        Time limit of the outer loop in seconds. The fit ends when it is reached, or after
+        ``max_iter`` iterations. The outer learning rate falls to 0 by whichever comes first.
     outer_lr : float, default=0.05
-        Step size of Adam in the outer loop, in standard deviations of X and y; it falls to 0 along
-        a cosine.
+        Outer learning rate: the step size of Adam for samples and targets, in standard deviations
+        of X and y. It falls to 0 along a cosine.
     step_size_rate : float, default=0.2
-        Rate at which the step sizes move, as a share of ``outer_lr``.
+        Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
+        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``.
     batch_size : int, default=256
-        Real samples of each outer iteration; all of them, where there are fewer.
+        Number of real samples in each outer iteration. A smaller set is used as a whole.
     n_inits : int, default=4
-        Students that are trained in each outer iteration, from weights of their own.
+        Number of students that are trained in each outer iteration, each from its own initial
+        weights. More students give a gradient with less noise and take proportionally longer.
+        Several processes can share them.
     validation_fraction : float, default=0.1
-        Share of X that is held out, 2,000 samples at most. The iterate whose students have the
-        highest R² on it is kept. With 0, or fewer than ten samples, the last one is.
+        Fraction of X that is held out, 2,000 samples at most. If ``init`` is a pool that is large
+        enough, the same fraction of its nets is held out. The fit keeps the iterate whose held-out
+        students have the highest R² on the held-out samples. With 0, or if X is too small to hold
+        out a sample, it keeps the last iterate.
     n_iter_no_change : int or None, default=None
-        Stop when so many iterations have brought no better iterate. ``None`` goes on to the end.
+        End the fit after this number of outer iterations without a better iterate. ``None`` never
+        ends it early.
     sample_shape : tuple of int or None, default=None
-        Shape of one sample, such as (channels, height, width), where X comes flat.
+        Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
-        Learn in units of mean 0 and deviation 1, of each feature or, for images, each channel. The
-        targets always are.
+        Learn in units of mean 0 and standard deviation 1, for each feature or, for images, each
+        channel. If a standard deviation is less than a tenth of the range, a tenth of the range is
+        used instead. The target is always standardised. Results are returned in the units of X and
+        y.
     device : str or torch.device, default="auto"
-        Where to compute; ``"auto"`` takes CUDA, else MPS, else the CPU.
+        Device to compute on. ``"auto"`` takes CUDA, else MPS, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws. A fit on the CPU is then reproducible to the bit.
+        Seed of all draws. With an int, a fit on the CPU is reproducible to the bit.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 also a line for each validation.
+        0 is silent, 1 shows a progress bar, 2 adds a line for each validation and a count of traced
+        steps.
     warm_start : bool, default=False
         Start from the result of the last fit.
     checkpoint : path-like or None, default=None
-        A file that holds, from the first ``checkpoint_every`` iterations on, what
-        ``fit(X, y, resume_from=...)`` needs to go on.
+        File to write checkpoints to. ``fit(X, y, resume_from=...)`` continues from such a file.
     checkpoint_every : int, default=100
-        Outer iterations from one checkpoint to the next.
+        Number of outer iterations between checkpoints.
 
     Attributes
     ----------
     X_syn_ : ndarray of shape (n_samples, n_features) or (n_samples, ...)
         Synthetic samples in the units and the layout of X, ordered by step.
     y_syn_ : ndarray of shape (n_samples,)
-        Their targets, in the units of y.
+        Targets of the synthetic samples, in the units of y.
     lrs_ : ndarray of shape (n_epochs, n_steps)
-        The step size of each gradient step.
+        Step size of each gradient step.
     n_features_in_ : int
-        Values of one sample.
+        Number of values in one sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns, where X had string names.
+        Names of the columns, if X has string names.
     sample_shape_ : tuple of int
         Shape of one sample as the student sees it.
     n_iter_ : int
-        Outer iterations that were run.
+        Number of outer iterations that were run.
     history_ : dict of lists
-        As in ``DatasetDistiller``; the validation score is R², for another objective minus its
-        mean.
+        As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
+        mean objective.
     student_ : NeuralNetRegressor
-        A skorch net that was trained on the distilled data alone; it takes samples in the units of
-        X and predicts in those of y.
+        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+        X and predicts in the units of y.
+    acceleration_ : dict
+        How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a
+        trace, ``"autograd_steps"`` those of PyTorch's autograd. ``"refusals"`` lists why steps were
+        not traced. The environment variable ``SKLEARN_DD_ACCELERATE=0`` turns acceleration off;
+        ``"autograd_steps"`` is then None.
     recipe_ : Recipe
-        What training a student needs beside the triple.
+        What is needed, beside samples, targets and step sizes, to train a student.
     seed_ : int
-        The seed that ``random_state`` gave.
+        The seed that was drawn from ``random_state``.
 
     See Also
     --------
-    DatasetDistiller : The same for classes.
+    DatasetDistiller : Distils data with a multiclass or multilabel target.
     DistilledData : What ``transform`` returns.
+    save_distilled : Writes the distilled data to a file.
 
     Notes
     -----
-    Where the student is linear and starts from random weights, the theory says what can succeed:
-    in one step, as many samples as there are weights suffice, and fewer do not, for each sample
-    makes the student forget one direction of its start.
+    Five defaults differ from those of ``DatasetDistiller``. ``labels="free"`` learns the targets:
+    they are numbers, so no classifier has to be able to take them. The other four are
+    ``data_init="real"``, ``distill_lr=0.03``, ``max_iter=1000`` and ``n_inits=4``. They have not
+    been compared in a table as those of ``DatasetDistiller`` have, on classification data only.
+    Treat them as starting points.
+
+    For a linear student that starts from random weights, theory gives the number of samples that
+    is needed for one gradient step: the number of its weights. Each sample makes the student forget
+    its initial weights in one direction only, so fewer samples do not suffice.
 
     References
     ----------
@@ -180,6 +216,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
         Returns
         -------
         ndarray of shape (n_samples,)
-            Numbers in the units of y.
+            Predictions in the units of y.
         """
-        return self.recipe_.targets.predictions(self._outputs(X))
+        outputs = self._outputs(X)
+        return self.recipe_.targets.predictions(outputs)

@@ -234,7 +234,8 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
-        return self.recipe_.targets.predictions(self._outputs(X))
+        outputs = self._outputs(X)
+        return self.recipe_.targets.predictions(outputs)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities with a student trained on the distilled data alone.

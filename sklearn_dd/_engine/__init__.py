@@ -41,15 +41,16 @@ from .losses import (
 from .optimizers import SGD, Adam, Momentum, Optimizer
 from .outer_loop import Iteration, OuterLoop
 from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_net
-from .private_torch import ConvNd
+from .private_torch import MISSING
 from .reducer import Reducer, join
 from .seeds import Drawing, Stream, fold, generator
-from .student_fn import StudentFn, pure, pure_features
+from .student_fn import ConvNd, StudentFn, pure, pure_features
 
 __all__ = [
     "CLASS_PROBABILITIES",
     "CONVOLUTION",
     "LABEL_PROBABILITIES",
+    "MISSING",
     "NUMBERS",
     "POOLING",
     "SGD",

@@ -1,4 +1,4 @@
-"""The learned tensors: synthetic samples, their labels and the step sizes to train with."""
+"""The learned tensors: synthetic samples, their labels and the step sizes."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from torch.nn import functional as F
 
 
 class LabelParametrisation(NamedTuple):
-    """How labels depend on the free parameters behind them."""
+    """How labels depend on the free parameters that represent them."""
 
     labels: Callable[[Tensor], Tensor]  # free parameters -> labels
     free: Callable[[Tensor], Tensor]  # labels -> free parameters
 
 
 CLASS_PROBABILITIES = LabelParametrisation(lambda free: free.softmax(-1), torch.log)
-# In float32 the sigmoid of 17 is 1, whose logit is infinite and would never move again.
+# In float32 the sigmoid of 17 is 1. Its logit is infinite, and no gradient could move it.
 LABEL_PROBABILITIES = LabelParametrisation(torch.sigmoid, lambda y: torch.logit(y, eps=1e-6))
 NUMBERS = LabelParametrisation(torch.clone, torch.clone)
 
 
 class DistilledSet:
-    """Synthetic mini-batches and step sizes, held in the coordinates in which they are learned.
+    """Synthetic mini-batches and step sizes, represented by free parameters.
 
-    Step sizes are the ``softplus`` of a free parameter and stay positive. Labels that are learned
-    as class probabilities are the ``softmax`` of free logits. In a multilabel problem each label is
-    the ``sigmoid`` of a free logit.
+    Step sizes are the ``softplus`` of a free parameter, so they stay positive. Labels that are
+    learned as class probabilities are the ``softmax`` of free logits. Labels that are learned as
+    the probabilities of a multilabel target are the ``sigmoid`` of free logits.
 
     Parameters
     ----------
     x : Tensor of shape (n_steps, batch, *sample_shape)
         The samples, one mini-batch for each step.
     y : Tensor of shape (n_steps, batch, n_outputs)
-        Their labels: class probabilities, all positive where they are learned as such, or numbers.
+        Their labels: class probabilities, probabilities of labels, or any numbers. Probabilities
+        that are learned must be positive.
     lrs : Tensor of shape (n_epochs, n_steps)
         Positive step sizes, one for each of the T = n_epochs · n_steps steps.
     parametrisation : LabelParametrisation or None
-        How the labels are learned: as probabilities, or as numbers. ``None`` keeps them fixed.
+        How labels are learned: as probabilities or as numbers. ``None`` keeps them fixed.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class DistilledSet:
         self.free_x = x.detach().clone().requires_grad_()
         free_y = y if parametrisation is None else parametrisation.free(y)
         self.free_y = free_y.detach().clone().requires_grad_(self.learns_labels)
-        # The inverse of softplus, in a form that does not overflow.
+        # The inverse of softplus, log(exp(lr) - 1), in a form that does not overflow.
         self.free_lrs = (lrs + torch.log(-torch.expm1(-lrs))).detach().clone().requires_grad_()
 
     @property
@@ -83,16 +84,16 @@ class DistilledSet:
 
     @property
     def samples(self) -> list[Tensor]:
-        """The free parameters behind x and, where it is learned, y."""
+        """The free parameters of x and, if labels are learned, of y."""
         return [self.free_x, self.free_y] if self.learns_labels else [self.free_x]
 
     @property
     def free(self) -> list[Tensor]:
-        """All free parameters: the coordinates in which the outer optimiser moves."""
+        """All free parameters, which the outer optimiser changes."""
         return [*self.samples, self.free_lrs]
 
     def pull_back(self, dx: Tensor, dy: Tensor, dlrs: Tensor) -> None:
-        """Set the ``grad`` of the free parameters from gradients for x, y and lrs."""
+        """Set ``grad`` of the free parameters from the gradients with respect to x, y and lrs."""
         outputs, gradients = [self.x, self.lrs], [dx, dlrs]
         if self.learns_labels:
             outputs, gradients = [*outputs, self.y], [*gradients, dy]
@@ -110,6 +111,6 @@ class DistilledSet:
 
     @torch.no_grad()
     def restore(self, snapshot: list[Tensor]) -> None:
-        """Go back to a snapshot."""
+        """Restore the free parameters from a snapshot."""
         for p, saved in zip(self.free, snapshot, strict=True):
             p.copy_(saved)

@@ -15,11 +15,11 @@ Weights = dict[str, Tensor]
 """The parameters of one student: name -> shape."""
 
 Prior = Callable[[torch.Generator], Weights]
-"""A generator -> the initial parameters of one student."""
+"""(generator) -> the initial parameters of one student."""
 
 
 def random(build: Callable[[], nn.Module]) -> Prior:
-    """The prior of the module's own constructor."""
+    """The prior from which the module's own constructor draws."""
 
     def prior(g: torch.Generator) -> Weights:
         with Drawing(g):
@@ -30,30 +30,30 @@ def random(build: Callable[[], nn.Module]) -> Prior:
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool of known nets, drawn with equal probability; of one net, that net."""
+    """A pool of known nets, which are drawn with equal probability."""
 
     members: Sequence[Weights]
 
     def __call__(self, g: torch.Generator) -> Weights:
-        """Draw one of them."""
+        """Draw one net."""
         return self.members[int(torch.randint(len(self.members), (), generator=g))]
 
 
 def distinct(prior: Prior, n: int) -> range:
-    """The indices to draw so that no net of a pool is drawn twice, at most ``n``."""
+    """At most ``n`` indices to draw, so that no net of a pool is drawn twice."""
     return range(min(n, len(prior.members)) if isinstance(prior, Pool) else n)
 
 
 def known_net(prior: Prior) -> Weights | None:
-    """The net of a pool of one, else None."""
+    """The net of a pool that has only one, else None."""
     return prior.members[0] if isinstance(prior, Pool) and len(prior.members) == 1 else None
 
 
 def hold_out_nets(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Prior, Prior]:
-    """Split a pool into nets to learn from and nets to validate with.
+    """Split a pool into nets to distil for and nets to validate with.
 
-    Samples that are learned for some nets can suit these far better than other nets. A prior that
-    is no pool, or too small a pool, is returned twice.
+    Distilled samples can suit the nets that they were learned for far better than other nets. A
+    prior that is not a pool, or a pool that is too small to split, is returned twice.
     """
     if not isinstance(prior, Pool):
         return prior, prior
@@ -68,9 +68,9 @@ def hold_out_nets(prior: Prior, fraction: float, g: torch.Generator) -> tuple[Pr
 def draw(
     prior: Prior, indices: Iterable[int], *keys: int, device: torch.device | None = None
 ) -> Params:
-    """Draw stacked parameters; those with index i depend on ``keys`` and i alone.
+    """Draw stacked parameters. Those with index i depend on ``keys`` and i alone.
 
-    The nets of a pool are drawn without replacement until all have been drawn.
+    The nets of a pool are drawn without replacement until each has been drawn once.
     """
     if isinstance(prior, Pool):
         order = torch.randperm(len(prior.members), generator=generator(*keys)).tolist()

@@ -1,4 +1,4 @@
-"""Random streams that depend on their purpose alone, and on nothing that was drawn before."""
+"""Random streams that depend only on their purpose, not on earlier draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class Stream(IntEnum):
-    """The purpose of a draw. Streams never overlap: no held-out student is ever trained on."""
+    """The purpose of a draw. Seeds differ by purpose: held-out students are never trained on."""
 
     BATCH = 1
     INIT = 2
@@ -26,14 +26,14 @@ _MASK = (1 << 64) - 1
 
 
 def fold(*keys: int) -> int:
-    """One seed from several integers (SplitMix64; Steele, Lea and Flood 2014)."""
+    """Combine several integers into one seed (SplitMix64; Steele, Lea and Flood 2014)."""
     state = 0
     for key in keys:
         state = (state + key + 0x9E3779B97F4A7C15) & _MASK
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         state ^= state >> 31
-    return state >> 1  # torch takes a signed seed
+    return state >> 1  # torch takes a signed 64-bit seed
 
 
 def generator(*keys: int) -> torch.Generator:
@@ -58,9 +58,9 @@ _LIKE = {
 
 
 class Drawing(TorchFunctionMode):
-    """Inside this context torch draws from ``generator``, and leaves the global one alone.
+    """Inside this context torch draws from ``generator`` and leaves the global one alone.
 
-    The constructor of a module takes no generator, so its draws are given one on their way. A few
+    The constructor of a module takes no generator, so each of its draws is passed one here. A few
     functions, such as dropout, accept no generator and still draw from the global one.
     """
 
@@ -75,7 +75,7 @@ class Drawing(TorchFunctionMode):
             kwargs.pop("memory_format", None)
             kwargs = {"dtype": like.dtype, "device": like.device} | kwargs
             func, args = _LIKE[func], (*rest, like.shape)
-        # The functions of nn.init name their generator; those of _SAMPLERS take one unnamed.
+        # Functions of nn.init always pass the keyword; those of _SAMPLERS accept it.
         if (func in _SAMPLERS or "generator" in kwargs) and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)

@@ -13,6 +13,11 @@ from .carry import Carry, Params, PullBack, Step
 from .losses import Loss, cross_entropy
 from .optimizers import SGD, Optimizer, Stepper
 
+ConvNd = (
+    nn.Conv1d | nn.Conv2d | nn.Conv3d
+    | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+)  # fmt: skip
+
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> outputs or features (batch, n), stacked if params are."""
 

@@ -1,4 +1,4 @@
-"""Students: from what the user names to pure functions, and to skorch nets."""
+"""Students: their specification, as pure functions for the engine, and as skorch nets."""
 
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student

@@ -1,4 +1,4 @@
-"""From a specification to the pure functions that the engine takes."""
+"""The pure functions that the engine needs, from the specification of a student."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from .._engine import (
     CONVOLUTION,
+    MISSING,
     POOLING,
     ConvNd,
     Drawing,
@@ -27,16 +28,16 @@ from .spec import StudentSpec
 
 
 class Acceleration(NamedTuple):
-    """Which pieces of acceleration a student uses; each is measured in docs/measured/ablation.rst.
+    """The kinds of acceleration that a student uses; docs/measured/ablation.rst measures each.
 
     Attributes
     ----------
     tracing : bool
-        Repeat a traced step in place of planning each by autograd.
+        Repeat the operations of a traced step, without the bookkeeping of autograd.
     convolution : bool
-        Fast derivatives of convolutions on a CPU.
+        Use fast derivatives of convolutions on a CPU.
     pooling : bool
-        Fast 2 × 2 pooling on a CPU.
+        Use fast 2 × 2 pooling on a CPU.
     """
 
     tracing: bool = True
@@ -45,19 +46,19 @@ class Acceleration(NamedTuple):
 
     @classmethod
     def from_environment(cls) -> Acceleration:
-        """All pieces, or none where ``SKLEARN_DD_ACCELERATE`` is 0."""
+        """All kinds, or none if the environment variable ``SKLEARN_DD_ACCELERATE`` is 0."""
         on = os.environ.get("SKLEARN_DD_ACCELERATE", "1") != "0"
         return cls(on, on, on)
 
     def kernels(self) -> Kernels:
-        """The kernels in place of torch's."""
+        """The kernels that replace those of torch."""
         return {**(CONVOLUTION if self.convolution else {}), **(POOLING if self.pooling else {})}
 
 
 def student_fn(
     spec: StudentSpec, device: torch.device, loss: Loss, acceleration: Acceleration | None = None
 ) -> StudentFn:
-    """The student as the engine takes it. Dropout is off, as in evaluation."""
+    """Build the student as pure functions, in evaluation mode: dropout is off."""
     acceleration = acceleration or Acceleration.from_environment()
     with Drawing(generator(0)):
         module = spec().to(device).eval().requires_grad_(False)
@@ -78,21 +79,21 @@ def student_fn(
             apply=with_kernels(student.apply, kernels),
             features=student.features and with_kernels(student.features, kernels),
         )
-    twice = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
+    two_students = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
-        student.apply(twice, samples)
-    except Exception:  # vmap refuses what it cannot batch with errors of many types
+        student.apply(two_students, samples)
+    except Exception:  # vmap raises errors of many types for what it cannot batch
         return student
     return replace(student, stackable=True)
 
 
 def acceleration(student: StudentFn) -> dict[str, Any]:
-    """How the steps of a student were taken, for ``acceleration_`` and ``verbose=2``."""
+    """Count how the steps of a student were taken, for ``acceleration_`` and ``verbose=2``."""
     traced = student.accelerated
     if not isinstance(traced, Traced):
         return {"traced_steps": 0, "autograd_steps": None, "refusals": ["acceleration is off"]}
     return {
         "traced_steps": traced.n_traced,
         "autograd_steps": traced.n_autograd,
-        "refusals": list(traced.refusals),
+        "refusals": [*MISSING, *traced.refusals],
     }

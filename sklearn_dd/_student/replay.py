@@ -19,14 +19,14 @@ from .spec import StudentSpec
 
 
 class Standardized(nn.Module):
-    """A student behind the affine map that takes samples in the units of X.
+    """A student behind the affine map that standardises samples of X.
 
     Parameters
     ----------
     build : callable
         Builds the student.
     standardize : Standardize
-        Its first layer.
+        The affine map.
     weights : dict or None
         Initial parameters; ``None`` keeps those that ``build`` draws.
     """
@@ -46,7 +46,7 @@ class Standardized(nn.Module):
 
 
 class StepSizes:
-    """The learned step sizes as a learning-rate schedule; after its end the last one is kept."""
+    """The learned step sizes as a function for ``LambdaLR``; after the last one, it repeats."""
 
     def __init__(self, lrs: Sequence[float]) -> None:
         self.lrs = lrs
@@ -56,14 +56,14 @@ class StepSizes:
 
 
 class Replayed(torch.optim.Optimizer):
-    """An inner optimiser of the engine as an optimiser of torch.
+    """An inner optimiser of the engine as a torch optimiser.
 
     Parameters
     ----------
     params : iterable of Parameter
-        What is trained.
+        The parameters to train.
     lr : float
-        Step size, which the schedule changes.
+        Step size, which the schedule changes at each step.
     rule : Optimizer
         The engine's optimiser.
     """
@@ -79,7 +79,7 @@ class Replayed(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step along the gradients that ``closure`` computes."""
+        """Take one step with the gradients that ``closure`` computes."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -100,12 +100,12 @@ class Replayed(torch.optim.Optimizer):
 class _Replay(NeuralNet):
     """A skorch net whose ``fit`` replays the distilled schedule step by step.
 
-    It takes gradient steps on the distilled mini-batches in their order with the learned step
-    sizes. As in the engine, the module is in evaluation mode throughout: dropout is off.
+    It takes gradient steps on the distilled mini-batches, in order and with the learned step sizes.
+    As in the engine, the module is always in evaluation mode: dropout is off.
     """
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Take a DataFrame as an array: skorch would take its columns as module arguments."""
+        """Convert a DataFrame to an array: skorch would pass its columns as module arguments."""
         return super().get_dataset(np.array(X) if hasattr(X, "columns") else X, y)
 
     def _set_training(self, training: bool = True) -> None:
@@ -121,22 +121,22 @@ class ReplayClassifier(_Replay, NeuralNetClassifier):
 
 
 class ReplayMultilabel(_Replay, NeuralNetClassifier):
-    """The same for multilabel targets; it predicts the labels that are likelier than not."""
+    """A skorch classifier that replays the schedule and predicts labels as 1 and 0."""
 
     def predict(self, X: Any) -> Array:
-        """Return labels (n, n_labels) as 1 and 0."""
+        """Return 1 for each label with a probability above 0.5, else 0: (n, n_labels)."""
         return (self.predict_proba(X) > 0.5).astype(np.int64)
 
 
 class ReplayRegressor(_Replay, NeuralNetRegressor):
-    """The same for regression: it learns standardised targets and predicts in the units of y.
+    """A skorch regressor that learns standardised targets and predicts in the units of y.
 
     Parameters
     ----------
     *args, **kwargs
-        Those of skorch.
+        Arguments of ``NeuralNetRegressor``.
     decode : callable
-        Outputs (n, 1) -> numbers (n,).
+        Outputs (n, 1) -> predictions (n,) in the units of y.
     """
 
     def __init__(self, *args: Any, decode: Callable[[Tensor], Array], **kwargs: Any) -> None:
@@ -144,7 +144,7 @@ class ReplayRegressor(_Replay, NeuralNetRegressor):
         self.decode = decode
 
     def predict(self, X: Any) -> Array:
-        """Return numbers (n,) for samples in the units of X."""
+        """Return predictions (n,) in the units of y, for samples in the units of X."""
         return self.decode(torch.from_numpy(self.predict_proba(X)))
 
 
@@ -161,7 +161,7 @@ def replay_student(
     lrs: Array,  # (n_epochs, n_steps)
     device: torch.device,
 ) -> Student:
-    """Train a skorch student on distilled data, from given weights."""
+    """Train a skorch student on distilled data, starting from ``weights``."""
     kind, labels, options = _kind_of(targets, y)
     n_epochs, n_steps = lrs.shape
     student = kind(
@@ -185,7 +185,7 @@ def replay_student(
         device=str(device),
         **options,
     )
-    # The constructor draws weights that are replaced at once; the global generator is not used.
+    # The constructor draws weights that are replaced at once, without the global generator.
     with Drawing(generator(0)):
         return student.fit(X, labels.astype(np.int64 if labels.ndim == 1 else np.float32))
 

@@ -1,4 +1,4 @@
-"""Which student to build: from what the user names to a checked specification."""
+"""The specification of a student, from what the user passed as ``student``, and its checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..students import MLP, ConvNet, LeNet
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """A student that can be built as often as needed, and the optimiser that trains it."""
+    """How to build a student, and the optimiser that trains it."""
 
     module: Callable[..., nn.Module]
     arguments: dict[str, Any]
@@ -30,7 +30,7 @@ class StudentSpec:
         return self.module(**self.arguments)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each parameter."""
+        """The shape of each parameter."""
         with Drawing(generator(0)):
             return {name: tuple(p.shape) for name, p in self().named_parameters()}
 
@@ -46,19 +46,24 @@ def choose_student(
     targets: Targets,
     optimizer: Optimizer | None = None,
 ) -> StudentSpec:
-    """The student that the user named, checked on two samples.
+    """Choose the student that the user passed, and check it on two samples.
 
     Parameters
     ----------
     student : None, nn.Module class or unfitted skorch net
         ``None`` chooses by the shape of a sample. A constructor that names ``sample_shape`` or
-        ``n_classes`` is given them, unless the user has.
+        ``n_classes`` is passed them, unless the user has set them.
     sample_shape : tuple of int
         Shape of one sample, as the student sees it.
     targets : Multiclass, Multilabel or Continuous
-        What the student predicts.
+        The targets that the student predicts.
     optimizer : Optimizer or None
-        What trains a student that is no skorch net; ``None`` is gradient descent.
+        The optimiser of a student that is not a skorch net. ``None`` is gradient descent.
+
+    Returns
+    -------
+    StudentSpec
+        The specification.
     """
     module, arguments, optimizer = student, {}, optimizer or SGD()
     if student is None:
@@ -111,7 +116,7 @@ def _check(spec: StudentSpec, n_outputs: int) -> None:
         try:
             x = torch.randn(2, *spec.sample_shape)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                outputs = module(given := x.clone())
+                outputs = module(passed := x.clone())
         except Exception as error:
             raise ValueError(
                 f"student {spec.name} cannot take samples of sample_shape="
@@ -122,13 +127,13 @@ def _check(spec: StudentSpec, n_outputs: int) -> None:
         shape = tuple(getattr(outputs, "shape", ()))
         raise ValueError(
             f"student {spec.name} must return logits of shape (batch, {n_outputs}), one for each "
-            f"class of y, or one number, but two samples gave an output of shape {shape}. Let its "
+            f"class of y or one for regression, but two samples gave shape {shape}. Let its "
             "constructor take n_classes as the size of its last layer."
         )
-    if not torch.equal(given, x):
+    if not torch.equal(passed, x):
         raise ValueError(
-            f"student {spec.name} changes the samples that it is given. Let its forward work on "
-            "a copy, x = x * 2 in place of x *= 2."
+            f"student {spec.name} changes the samples that it is passed. Let its forward work on "
+            "a copy, for example x = x * 2 in place of x *= 2."
         )
     if n_outputs > 1 and (outputs >= 0).all() and torch.allclose(outputs.sum(1), torch.ones(2)):
         raise ValueError(
@@ -151,7 +156,7 @@ def _check_parameters(module: nn.Module, name: str) -> None:
     for key, p in parameters.items():
         if isinstance(p, UninitializedParameter):
             raise ValueError(
-                f"student {name} has the lazy parameter {key!r}: give its layers their sizes, "
+                f"student {name} has the lazy parameter {key!r}: set the sizes of its layers, "
                 "which the constructor can take from sample_shape."
             )
         if not p.requires_grad:
@@ -161,35 +166,36 @@ def _check_parameters(module: nn.Module, name: str) -> None:
             )
 
 
-# What the student learns by, for each kind of y: these criteria say the same.
+# The criteria that agree with the inner loss, for each kind of y.
 _CRITERIA: dict[TargetKind, tuple[type[nn.Module], ...]] = {
-    TargetKind.MULTICLASS: (nn.NLLLoss, nn.CrossEntropyLoss),  # the first is skorch's default
+    TargetKind.MULTICLASS: (nn.NLLLoss, nn.CrossEntropyLoss),  # NLLLoss is skorch's default
     TargetKind.MULTILABEL: (nn.NLLLoss, nn.BCEWithLogitsLoss),
     TargetKind.CONTINUOUS: (nn.MSELoss, nn.NLLLoss),
 }
 
 
 def _check_skorch(net: NeuralNet, kind: TargetKind) -> None:
-    """Refuse what a distilled schedule would silently ignore."""
+    """Refuse settings that a distilled schedule would silently ignore."""
     allowed = _CRITERIA[kind]
     if net.criterion not in allowed or net.get_params_for("criterion"):
         raise ValueError(
             f"student has the criterion {getattr(net.criterion, '__name__', net.criterion)} with "
-            f"{net.get_params_for('criterion')}, but students of a {kind.name.lower()} y learn by "
-            f"{allowed[1 if kind is not TargetKind.CONTINUOUS else 0].__name__}. Leave criterion "
-            "out; what a trained student should do is set by the distiller's objective."
+            f"{net.get_params_for('criterion')}, but for a {kind.name.lower()} y students train "
+            f"with {allowed[1 if kind is not TargetKind.CONTINUOUS else 0].__name__}. Leave "
+            "criterion out. To change what a trained student should do, set the distiller's "
+            "objective."
         )
     if net.callbacks:
         raise ValueError(
-            f"student has callbacks={net.callbacks!r}, which no step of a distilled schedule would "
-            "call. Leave callbacks out."
+            f"student has callbacks={net.callbacks!r}, which a distilled schedule does not call. "
+            "Leave callbacks out."
         )
 
 
 def _inner_optimizer(optimizer: Any, arguments: dict[str, Any]) -> Optimizer:
-    """The engine's counterpart of an optimiser of torch."""
+    """The engine's counterpart of a torch optimiser."""
     make = _OPTIMIZERS.get(optimizer)
-    # An option that is 0 or False is off; but an eps of 0 is used, and cannot be differentiated.
+    # An option that is 0 or False is off, except eps: Adam with eps=0 is not differentiable.
     arguments = {name: value for name, value in arguments.items() if value or name == "eps"}
     try:
         if make is None:
@@ -199,7 +205,7 @@ def _inner_optimizer(optimizer: Any, arguments: dict[str, Any]) -> Optimizer:
         raise ValueError(
             f"student has the optimizer {getattr(optimizer, '__name__', optimizer)} with "
             f"{arguments}, which cannot be differentiated through: {error}. Use torch.optim.SGD, "
-            "with optimizer__momentum if wanted, or torch.optim.Adam with optimizer__betas and "
+            "optionally with optimizer__momentum, or torch.optim.Adam with optimizer__betas and "
             "optimizer__eps."
         ) from error
 

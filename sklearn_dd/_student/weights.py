@@ -1,4 +1,4 @@
-"""Weight priors from ``init``, and pools of nets on disk."""
+"""Weight priors from ``init``, and pools of nets from disk."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NAMES = ("random", "fixed")
 
 
 class Nets(list[dict[str, Tensor]]):
-    """A list of state dicts that does not print all their weights."""
+    """A list of state dicts whose ``repr`` does not print all weights."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} nets>"
 
 
 def known_nets(init: Any) -> Any:
-    """``init``, but the list of its nets for a folder, and a list of one for a state dict."""
+    """A list of nets if ``init`` is a folder or a state dict, else ``init`` itself."""
     if isinstance(init, os.PathLike) or (isinstance(init, str) and init not in _NAMES):
         if isinstance(init, str) and not Path(init).is_dir():
             raise ValueError(
@@ -43,7 +43,7 @@ def known_nets(init: Any) -> Any:
 
 
 def state_of(net: Any) -> dict[str, Any] | None:
-    """The weights of a fitted skorch net or a state dict, by name; else None."""
+    """The state dict of a fitted skorch net, or a state dict itself; else None."""
     if isinstance(net, NeuralNet) and net.initialized_:
         module = net.module_
         net = (module.net if isinstance(module, Standardized) else module).state_dict()
@@ -53,17 +53,22 @@ def state_of(net: Any) -> dict[str, Any] | None:
 
 
 def weight_prior(init: Any, spec: StudentSpec, seed: int) -> Prior:
-    """The prior that ``init`` stands for.
+    """The weight prior that ``init`` stands for.
 
     Parameters
     ----------
-    init : {"random", "fixed"}, callable, list, dict or path-like
+    init : {"random", "fixed"}, callable, list, dict, str or path-like
         The module's own initialisation, one draw of it, a function that initialises a module in
         place, or known nets.
     spec : StudentSpec
-        What is initialised.
+        The student whose weights are drawn.
     seed : int
-        Decides the draw of ``"fixed"``.
+        Seed of the draw for ``"fixed"``.
+
+    Returns
+    -------
+    callable
+        The prior.
     """
     init = known_nets(init)
     if isinstance(init, nn.Module | type):
@@ -105,16 +110,17 @@ def _weights(member: Any, spec: StudentSpec, index: int) -> Weights:
             f"init[{index}] must be a state dict or a fitted skorch net, got {member!r}. For a "
             "module, give its state_dict()."
         )
-    wanted = spec.shapes()
-    given = {k: tuple(v.shape) for k, v in state.items() if k in wanted}
-    if given != wanted:
-        name = next(k for k in wanted if given.get(k) != wanted[k])
+    expected = spec.shapes()
+    actual = {k: tuple(v.shape) for k, v in state.items() if k in expected}
+    if actual != expected:
+        name = next(k for k in expected if actual.get(k) != expected[k])
         raise ValueError(
             f"init[{index}] does not fit the student {spec.name}: its parameter {name!r} has "
-            f"shape {wanted[name]}, but the pool's net has {given.get(name, 'none of that name')}. "
-            "Give nets of the student's own class and size."
+            f"shape {expected[name]}, but the pool's net has "
+            f"{actual.get(name, 'none of that name')}. "
+            "Pass nets of the student's own class and size."
         )
-    weights = {n: torch.as_tensor(state[n]).detach().cpu().float().clone() for n in wanted}
+    weights = {n: torch.as_tensor(state[n]).detach().cpu().float().clone() for n in expected}
     if not all(w.isfinite().all() for w in weights.values()):
         raise ValueError(f"init[{index}] has weights that are not finite: leave this net out.")
     return weights
@@ -126,22 +132,22 @@ def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
     Parameters
     ----------
     folder : path-like
-        A folder with a safetensors file for each net: what ``train_pool`` wrote, or state dicts
-        from elsewhere.
+        A folder with a safetensors file for each net. ``train_pool`` writes such folders. The files
+        may hold state dicts from any other source.
 
     Returns
     -------
     list of dict
-        A state dict for each net, in the order of the files' names.
+        The state dict of each net, in the order of the file names.
 
     Raises
     ------
     ValueError
-        If there is no such file, or one is damaged.
+        If the folder has no safetensors file, or if a file is damaged.
 
     See Also
     --------
-    train_pool : Writes such folders.
+    train_pool : Trains a pool and writes it to a folder.
 
     Examples
     --------
@@ -158,7 +164,7 @@ def load_pool(folder: PathLike) -> list[dict[str, Tensor]]:
     if not paths:
         has = "has no safetensors file" if Path(folder).is_dir() else "is no folder"
         raise ValueError(
-            f"folder={os.fspath(folder)!r} {has}: give the folder of a pool, "
+            f"folder={os.fspath(folder)!r} {has}: pass the folder of a pool, "
             "such as train_pool writes."
         )
     pool = Nets()

@@ -13,11 +13,12 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 
-from sklearn_dd.engine.reducer import Alone, join
+from sklearn_dd._engine import join
+from sklearn_dd._engine.reducer import Alone, Group
 
-from .test_outer_loop import random_run, same
+from .loops import random_loop, same
 
-pytestmark = pytest.mark.skipif(
+needs_processes = pytest.mark.skipif(
     not dist.is_available() or sys.platform == "win32", reason="needs gloo and a fork server"
 )
 
@@ -34,7 +35,7 @@ def two_processes(work, folder):
         for process in processes:
             process.start()
         for process in processes:
-            process.join(30)
+            process.join(60)
         return [process.exitcode for process in processes]
     finally:
         for process in processes:
@@ -43,7 +44,7 @@ def two_processes(work, folder):
 
 
 def meet(rank, file, seconds=30):
-    """Join a gloo group of two that meets at ``file``."""
+    """Initialise a gloo group of two that meets at ``file``, as a user's script does; join it."""
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", f"file://{file}", timeout=timedelta(seconds=seconds), rank=rank, world_size=2
@@ -60,27 +61,33 @@ def agree(rank, folder):
         save_file(loop.state_dict(), folder / f"{name}-{rank}")
 
     for n in N_INITS:
-        loop = random_run(n_inits=n, reducer=reducer)
+        loop = random_loop(n_inits=n, reducer=reducer)
         if not main:
             loop.distilled.free_x.detach().zero_()
         list(loop)
         write(loop, f"{n}-inits")
 
-    begun, resumed = (random_run(n_inits=4, reducer=reducer) for _ in range(2))
+    begun, resumed = (random_loop(n_inits=4, reducer=reducer) for _ in range(2))
     next(iter(begun))
     if main:
         resumed.load_state_dict(begun.state_dict())
     list(resumed)
     write(resumed, "resumed")
 
-    timed = random_run(progress=lambda i: i / 3 if main else 1, reducer=reducer)
+    timed = random_loop(progress=lambda done: done / 3 if main else 1, reducer=reducer)
     list(timed)
     write(timed, "timed")
 
-    sick = random_run([] if main else [2], reducer=reducer)
-    list(sick)
-    write(sick, "sick")
+    not_finite = random_loop([] if main else [2], reducer=reducer)
+    list(not_finite)
+    write(not_finite, "not-finite")
+    note(rank, folder, [type(reducer).__name__, main, *map(list, map(reducer.share, N_INITS))])
     dist.destroy_process_group()
+    assert isinstance(join(), Alone)
+
+
+def note(rank, folder, content):
+    (folder / f"note-{rank}").write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +104,18 @@ def read(folder, name):
     return first
 
 
+@needs_processes
+def test_a_process_joins_the_group_that_the_user_has_initialised(written):
+    first, second = (json.loads((written / f"note-{rank}").read_text()) for rank in (0, 1))
+    assert first == ["Group", True, [0, 2], [0, 2], [0]]
+    assert second == ["Group", False, [1, 3], [1], []]
+
+
+@needs_processes
 @pytest.mark.parametrize("n_inits", N_INITS)
 def test_two_processes_are_as_good_as_one(written, n_inits):
     """Shared out evenly, unevenly, and with one process idle."""
-    one = random_run(n_inits=n_inits)
+    one = random_loop(n_inits=n_inits)
     list(one)
     expected, found = one.state_dict(), read(written, f"{n_inits}-inits")
     assert found.keys() == expected.keys()
@@ -108,17 +123,19 @@ def test_two_processes_are_as_good_as_one(written, n_inits):
         torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-12)
 
 
+@needs_processes
 def test_it_is_enough_that_the_main_process_reads_a_checkpoint(written):
     assert same(read(written, "resumed"), read(written, "4-inits"))
 
 
+@needs_processes
 def test_the_main_process_has_the_clock(written):
     assert int(read(written, "timed")["done"]) == 3
 
 
+@needs_processes
 def test_what_is_not_finite_on_one_process_is_undone_on_all(written):
-    state = read(written, "sick")
-    assert state["rates"].tolist() == [0.025, 0.005]
+    assert read(written, "not-finite")["rates"].tolist() == [0.025, 0.005]
 
 
 def raises():
@@ -132,29 +149,32 @@ def hangs():
 def fail(rank, folder):
     """The second process fails in the way that the folder names; the first notes what it sees."""
     meet(rank, folder / "meeting")
-    list(random_run(n_inits=4, reducer=join()))  # so that both have all loaded
+    list(random_loop(n_inits=4, reducer=join()))  # so that both have all loaded
     dist.destroy_process_group()
-    loop = random_run(n_inits=4, reducer=meet(rank, folder / "second-meeting", HUNG))
+    loop = random_loop(n_inits=4, reducer=meet(rank, folder / "second-meeting", HUNG))
     try:
         for iteration in loop:
             last = time.monotonic()
             if rank == 1 and iteration.done == 3:
                 {"raises": raises, "hangs": hangs}[folder.name]()
     except RuntimeError as error:
-        note = {"done": loop.done, "error": str(error), "waited": time.monotonic() - last}
-        (folder / f"note-{rank}").write_text(json.dumps(note))
+        waited = time.monotonic() - last
+        note(rank, folder, {"done": loop.done, "error": str(error), "waited": waited})
         raise
 
 
+@needs_processes
+@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize("how", ["raises", "hangs"])
 def test_a_process_that_fails_ends_the_other(tmp_path, how):
     folder = tmp_path / how
     folder.mkdir()
     assert two_processes(fail, folder) == [1, 1]
-    note = json.loads((folder / "note-0").read_text())
-    assert note["done"] == 3
-    assert "Another process of the group has failed" in note["error"]
-    assert note["waited"] < 2 * HUNG
+    seen = json.loads((folder / "note-0").read_text())
+    assert seen["done"] == 3
+    assert "Another process of the group has failed" in seen["error"]
+    assert seen["waited"] < 2 * HUNG
 
 
 def test_without_a_group_a_process_is_alone():
@@ -163,3 +183,30 @@ def test_without_a_group_a_process_is_alone():
     assert reducer.is_main()
     assert list(reducer.share(3)) == [0, 1, 2]
     assert reducer.from_main("start") == "start"
+    parts = [torch.ones(2), torch.zeros(())]
+    assert reducer.mean(parts, 1.0) is parts
+
+
+def test_joining_initialises_no_group(monkeypatch):
+    """Not even under the variables that torchrun sets."""
+    torchrun = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29511"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    assert isinstance(join(), Alone)
+    assert not dist.is_initialized()
+
+
+@needs_processes
+def test_a_group_of_one_is_joined_and_gives_the_same_to_the_bit(tmp_path):
+    alone = random_loop()
+    list(alone)
+    dist.init_process_group("gloo", f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    try:
+        reducer = join()
+        assert isinstance(reducer, Group)
+        grouped = random_loop(reducer=reducer)
+        list(grouped)
+    finally:
+        dist.destroy_process_group()
+    assert same(grouped.state_dict(), alone.state_dict())
+    assert isinstance(join(), Alone)

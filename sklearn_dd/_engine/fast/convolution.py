@@ -1,13 +1,14 @@
 """2-D convolutions on a CPU whose derivatives of every order use fast kernels.
 
-A convolution without bias is linear in its images and in its weights, and so are its two
-derivatives. The derivatives of each of the three are the other two, so that three functions are
-enough for all orders:
+A convolution without bias is linear in its images and in its weights. So are its two derivatives:
 
     y = convolve(x, w),    x̄ = images(ȳ, w),    w̄ = weights(x, ȳ).
 
-torch's second derivatives are convolutions with batch and channels exchanged, which are slow for
-large batches; and its gradient for images of few channels pads them to a block of sixteen.
+The derivatives of each of these three functions are the other two, so they suffice for all orders.
+
+torch is slow here for two reasons. Its second derivatives are convolutions with batch and channels
+exchanged, which are slow for large batches. And its gradient with respect to images pads their
+channels to a block of sixteen, even if they have few.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ from ..private_torch import input_gradient_of_few_channels
 Pixels = int | list[int] | tuple[int, ...]
 
 _ORDERS = torch.contiguous_format, torch.channels_last
-_FEW = (
-    4  # up to this number of channels, padding them to sixteen takes longer than the plain kernel
-)
+# Up to this number of channels, the plain kernel is faster than padding to sixteen.
+_FEW = 4
 
 
 def conv2d(
@@ -39,17 +39,17 @@ def conv2d(
     dilation: Pixels = 1,
     groups: int = 1,
 ) -> Any:
-    """As `torch.nn.functional.conv2d`."""
+    """Replace `torch.nn.functional.conv2d`."""
     plain = groups == 1 and dilation in (1, (1, 1), [1, 1]) and not isinstance(padding, str)
     if plain and _is_supported(input):
         return _Convolve.apply(input, weight, bias, _pair(stride), _pair(padding))
-    # Its padding is a size in one overload, and a word in another.
+    # Padding is a size in one overload and a string in another, which mypy cannot resolve.
     plain_conv2d: Any = F.conv2d
     return plain_conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
 def _is_supported(x: Any) -> bool:
-    """Whether the functions below take these images; torch takes all others."""
+    """Whether the functions below support these images; torch handles all others."""
     if not isinstance(x, Tensor) or torch.is_autocast_enabled("cpu"):
         return False
     exact = x.dtype in (torch.float32, torch.float64) and x.device.type == "cpu"
@@ -62,7 +62,7 @@ def _pair(size: Any) -> list[Any]:
 
 
 class _Convolve(Function):
-    """Images (n, channels, height, width) and weights -> outputs."""
+    """Outputs from images (n, channels, height, width) and weights."""
 
     @staticmethod
     def forward(
@@ -85,7 +85,7 @@ class _Convolve(Function):
 
 
 class _Images(Function):
-    """Gradients for the outputs, and weights -> gradients for the images."""
+    """Gradient with respect to the images, from that of the outputs and the weights."""
 
     @staticmethod
     def forward(
@@ -110,7 +110,7 @@ class _Images(Function):
 
 
 class _Weights(Function):
-    """Images, and gradients for the outputs -> gradients for the weights."""
+    """Gradient with respect to the weights, from the images and that of the outputs."""
 
     @staticmethod
     def forward(

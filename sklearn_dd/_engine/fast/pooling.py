@@ -1,4 +1,4 @@
-"""2 × 2 pooling on a CPU in whole rows, where torch's own kernels take a branch at each pixel."""
+"""2 × 2 pooling on a CPU by arithmetic on whole rows; torch's kernels branch at each pixel."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """As `torch.nn.functional.max_pool2d`."""
-    # A batch of a few small images is through torch's kernel before the passes here have begun;
-    # of an image of 2²⁴ pixels, float32 cannot count them.
+    """Replace `torch.nn.functional.max_pool2d`."""
+    # For small batches torch's kernel is faster. Pixel indices are computed in float32, which is
+    # exact below 2²⁴.
     many = input.numel() >= 1 << 16 and input.shape[-2:].numel() < 1 << 24
     if many and _in_tiles(input, kernel_size, stride, padding, dilation) and not return_indices:
         return _Max.apply(input)
-    # Its overloads are too many for a type checker.
-    theirs: Any = F.max_pool2d
-    return theirs(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    # The overloads are too many for mypy.
+    plain_max_pool2d: Any = F.max_pool2d
+    return plain_max_pool2d(
+        input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
 
 
 def avg_pool2d(
@@ -43,7 +45,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """As `torch.nn.functional.avg_pool2d`."""
+    """Replace `torch.nn.functional.avg_pool2d`."""
     many = input.numel() >= 1 << 12
     if many and _in_tiles(input, kernel_size, stride, padding) and divisor_override is None:
         return _Mean.apply(input)
@@ -55,18 +57,18 @@ def avg_pool2d(
 def _in_tiles(
     x: Tensor, kernel_size: Pixels, stride: Pixels | None, padding: Pixels, dilation: Pixels = 1
 ) -> bool:
-    """Whether 2 × 2 windows cover the image side by side."""
+    """Whether the windows are 2 × 2 tiles that cover the image without overlap."""
     if stride is None or stride in ((), []):
         stride = kernel_size
     windows = (kernel_size, 2), (stride, 2), (padding, 0), (dilation, 1)
     tiles = all(size in (n, (n, n), [n, n]) for size, n in windows)
     even = x.ndim in (3, 4) and x.shape[-1] % 2 == x.shape[-2] % 2 == 0
-    # Sums of four in half precision overflow, and torch reads other layouts faster itself.
+    # A sum of four values can overflow in half precision. For other layouts torch is faster.
     return tiles and even and x.dtype in (torch.float32, torch.float64) and x.is_contiguous()
 
 
 class _Max(Function):
-    """Of each tile, the first pixel that is the largest."""
+    """The largest pixel of each tile; among equal ones, the first."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -76,7 +78,7 @@ class _Max(Function):
         largest = torch.maximum(upper, lower)
         if not ctx.needs_input_grad[0]:
             return largest
-        # Steps of 0 and 1, with which one can count, take less time than a choice at each pixel.
+        # Arithmetic on masks of 0 and 1 is faster than torch.where.
         is_right, is_lower = (right > left).float(), (lower > upper).float()
         height, width = x.shape[-2:]
         column = torch.lerp(is_right[..., 0::2, :], is_right[..., 1::2, :], is_lower)

@@ -14,19 +14,19 @@ from torch.fx.node import map_arg
 from ..private_torch import UNSAFE_VIEW, OpOverload, schema
 
 Binding = Callable[[Any], Any]
-"""An operation -> the function that is called for it."""
+"""An operation -> the function that a program calls for it."""
 
 _aten: Any = torch.ops.aten
 _ZEROS = (_aten.zeros.default, _aten.zeros_like.default)
 
 
 def draws(module: fx.GraphModule) -> bool:
-    """Whether a graph has random numbers."""
+    """Whether a graph draws random numbers."""
     return any(torch.Tag.nondeterministic_seeded in _tags(node) for node in module.graph.nodes)
 
 
 def operations(module: fx.GraphModule) -> list[fx.Node]:
-    """The operations of a graph, without redundant ones; the graph is changed."""
+    """The operations of a graph without redundant ones. The graph is changed."""
     redundant = _remove_redundant(list(module.graph.nodes))
     ends = ("placeholder", "output")
     return [node for node in module.graph.nodes if node.op not in ends and node not in redundant]
@@ -39,7 +39,7 @@ def ends(module: fx.GraphModule) -> tuple[list[fx.Node], Any]:
 
 
 def _remove_redundant(nodes: list[fx.Node]) -> set[fx.Node]:
-    """Let later nodes use an earlier node of the same value; return the nodes left over."""
+    """Replace nodes by earlier nodes of equal value; return the replaced nodes."""
     written = _written(nodes)
     zeros = {node for node in nodes if node.target in _ZEROS} - written
     transposed: dict[fx.Node, fx.Node] = {}
@@ -53,12 +53,12 @@ def _remove_redundant(nodes: list[fx.Node]) -> set[fx.Node]:
 
 
 def _detached(node: fx.Node) -> fx.Node | None:
-    """What a detached copy is a copy of."""
+    """The original of a detached copy, else None."""
     return node.all_input_nodes[0] if node.target is _aten.detach.default else None
 
 
 def _transposed(node: fx.Node, transposed: dict[fx.Node, fx.Node]) -> fx.Node | None:
-    """For a transpose, the matrix itself if it is one of a transpose, or an earlier transpose."""
+    """For a double transpose the original matrix, for a repeated one the first, else None."""
     if node.target is not _aten.t.default:
         return None
     matrix = node.all_input_nodes[0]
@@ -69,15 +69,15 @@ def _transposed(node: fx.Node, transposed: dict[fx.Node, fx.Node]) -> fx.Node | 
 
 
 def _summed(node: fx.Node, zeros: set[fx.Node], written: set[fx.Node]) -> fx.Node | None:
-    """For a sum with zeros, the other summand."""
+    """The other summand of a sum with zeros, else None."""
     if node.target is not _aten.add.Tensor or node.kwargs or zeros.isdisjoint(node.args):
-        return None  # keyword arguments are a factor of the second summand
+        return None  # keyword arguments scale the second summand
     first, second = node.args
     other = second if first in zeros else first
     if not isinstance(other, fx.Node) or _layout(other) != _layout(node):
-        return None  # a number, or a sum that is broadcast
+        return None  # a Python number, or a sum that is broadcast
     owner = _owner(other)
-    # A sum needs memory of its own if it is returned, or if it or its summand is changed later.
+    # A sum needs its own memory if it is returned, or if it or its summand is changed later.
     returned = owner.op == "placeholder" or any(user.op == "output" for user in node.users)
     return None if returned or not written.isdisjoint((node, owner)) else other
 
@@ -88,7 +88,7 @@ def _layout(node: fx.Node) -> tuple[Any, ...]:
 
 
 def _written(nodes: list[fx.Node]) -> set[fx.Node]:
-    """The owners of memory that some operation changes."""
+    """The nodes whose memory some operation changes in place."""
     return {
         _owner(value)
         for node in nodes
@@ -109,11 +109,11 @@ def _owner(node: fx.Node) -> fx.Node:
 
 def needed(outputs: Iterable[fx.Node | None], nodes: list[fx.Node]) -> list[fx.Node]:
     """The nodes that ``outputs`` depend on or that have side effects, in order."""
-    found = {*outputs, *(node for node in nodes if _has_effects(node))}
+    required = {*outputs, *(node for node in nodes if _has_effects(node))}
     for node in reversed(nodes):
-        if node in found:
-            found.update(node.all_input_nodes)
-    return [node for node in nodes if node in found]
+        if node in required:
+            required.update(node.all_input_nodes)
+    return [node for node in nodes if node in required]
 
 
 def _tags(node: fx.Node) -> Sequence[torch.Tag]:
@@ -121,7 +121,7 @@ def _tags(node: fx.Node) -> Sequence[torch.Tag]:
 
 
 def _has_effects(node: fx.Node) -> bool:
-    # The schema of batch norm does not say that it writes running statistics.
+    # Batch norm writes running statistics, but its schema does not declare it.
     return node.is_impure() or node.target is _aten.native_batch_norm.default
 
 
@@ -143,11 +143,11 @@ def program(
 
 
 def torchs_own(operation: Any) -> Any:
-    """torch's own function for an operation; calling it takes two thirds of the time."""
+    """The built-in torch function of an operation; a call takes a third less time."""
     if not isinstance(operation, OpOverload) or operation.namespace != "aten":
         return operation
     if any("Optional[Tensor]]" in str(a.type) for a in schema(operation).arguments):
-        return operation  # torch's own functions take no None among a list of tensors
+        return operation  # the built-in functions refuse None in a list of tensors
     name = schema(operation).name.removeprefix("aten::")
     functions = getattr(torch, name, None), getattr(Tensor, name, None)
     plain = (f for f in functions if isinstance(f, BuiltinFunctionType | MethodDescriptorType))

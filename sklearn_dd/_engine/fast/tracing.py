@@ -239,7 +239,7 @@ def accept(
     try:
         module = kind.trace(optimizer, loss, carry, step)
     except _REFUSALS as error:
-        return f"it cannot be traced: {type(error).__name__}: {error}"
+        return f"it cannot be traced: {_in_one_line(error)}"
     if draws(module):
         return "it draws random numbers"
     body = operations(module)
@@ -253,8 +253,13 @@ def accept(
             ):
                 return found
         except _REFUSALS as error:
-            reason = f"its program cannot be run: {type(error).__name__}: {error}"
+            reason = f"its program cannot be run: {_in_one_line(error)}"
     return reason
+
+
+def _in_one_line(error: Exception) -> str:
+    first, *_ = f"{error}\n".splitlines()  # advice for torch's developers comes after it
+    return f"{type(error).__name__}: {first}"
 
 
 def _two_places(carry: Carry, step: Step) -> list[tuple[Carry, Step]]:

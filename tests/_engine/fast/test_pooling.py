@@ -1,20 +1,22 @@
 """Pooling by whole rows is torch's: values, gradients, their gradients, and every option."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from sklearn_dd.engine import pooling
-from sklearn_dd.engine.inner_loop import pure
-from sklearn_dd.engine.kernels import with_fast_kernels
-from sklearn_dd.modules import ConvNet, LeNet
-from sklearn_dd.student import Network, learner
+from sklearn_dd._engine import POOLING, cross_entropy, pure, with_kernels
+from sklearn_dd._engine.fast import pooling
+from sklearn_dd._student.function import Acceleration, student_fn
+from sklearn_dd._student.spec import StudentSpec
+from sklearn_dd.students import ConvNet, LeNet
 
-OURS = {F.max_pool2d: pooling.max_pool2d, F.avg_pool2d: pooling.avg_pool2d}
+FAST = {F.max_pool2d: pooling.max_pool2d, F.avg_pool2d: pooling.avg_pool2d}
 KERNELS = {F.max_pool2d: pooling._Max, F.avg_pool2d: pooling._Mean}
-pytestmark = pytest.mark.parametrize("torchs", OURS, ids=["max", "avg"])
+pytestmark = pytest.mark.parametrize("torchs", FAST, ids=["max", "avg"])
 
 
 def images(*shape, levels=None):
@@ -26,7 +28,7 @@ def images(*shape, levels=None):
 
 @pytest.fixture
 def called(monkeypatch, torchs):
-    """The calls that went through a kernel of ours."""
+    """The calls that went through a fast kernel."""
     calls = []
     kernel = KERNELS[torchs]
     apply = kernel.apply
@@ -46,20 +48,20 @@ def called(monkeypatch, torchs):
     ids=["images", "ties", "oblong", "no batch", "negative"],
 )
 def test_values_and_gradients(torchs, called, x):
-    v = torch.randn_like(torchs(x, 2))
+    cotangent = torch.randn_like(torchs(x, 2))
     results = []
-    for pool in (torchs, OURS[torchs]):
-        leaf, weight = x.clone().requires_grad_(), v.clone().requires_grad_()
+    for pool in (torchs, FAST[torchs]):
+        leaf, weight = (t.clone().requires_grad_() for t in (x, cotangent))
         y = pool(leaf, 2)
         (gradient,) = torch.autograd.grad(y, leaf, weight, create_graph=True)
         (second,) = torch.autograd.grad(gradient, weight, torch.cos(x))
         results.append((y, gradient, second))
     assert len(called) >= 1
-    for theirs, ours in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected)
 
 
-def test_gradcheck(torchs):
+def test_it_passes_gradcheck(torchs):
     x = images(2, 3, 4, 6).requires_grad_()
     kernel = KERNELS[torchs]
     assert gradcheck(kernel.apply, x)
@@ -79,15 +81,15 @@ def test_gradcheck(torchs):
 )
 def test_other_windows_are_torchs(torchs, called, options):
     x = images(20, 6, 28, 28)
-    assert torch.equal(OURS[torchs](x, **options), torchs(x, **options))
+    assert torch.equal(FAST[torchs](x, **options), torchs(x, **options))
     assert not called
 
 
 def test_odd_sizes_are_torchs(torchs, called):
     x = images(20, 6, 29, 27)
     for ceil_mode in (False, True):
-        ours = OURS[torchs](x, 2, ceil_mode=ceil_mode)
-        assert torch.equal(ours, torchs(x, 2, ceil_mode=ceil_mode))
+        found = FAST[torchs](x, 2, ceil_mode=ceil_mode)
+        assert torch.equal(found, torchs(x, 2, ceil_mode=ceil_mode))
     assert not called
 
 
@@ -112,21 +114,24 @@ def test_other_tensors_are_torchs(torchs, called):
         (30000 + x).half(),
         x[:1, :1, :6, :6],
     ):
-        assert torch.equal(OURS[torchs](other, 2), torchs(other, 2))
+        assert torch.equal(FAST[torchs](other, 2), torchs(other, 2))
     assert not called
 
 
 @torch.no_grad()
 def test_without_a_gradient(torchs, called):
     x = images(20, 6, 28, 28)
-    torch.testing.assert_close(OURS[torchs](x, 2), torchs(x, 2))
+    torch.testing.assert_close(FAST[torchs](x, 2), torchs(x, 2))
     assert called
 
 
-def test_not_a_number_stays_one(torchs):
+def test_not_a_number_stays_one(torchs, called):
     x = images(20, 6, 28, 28)
     x[3, 2, 5, 5] = torch.nan
-    assert torch.equal(OURS[torchs](x, 2).isnan(), torchs(x, 2).isnan())
+    found = FAST[torchs](x, 2).isnan()
+    assert found.sum() == 1
+    assert torch.equal(found, torchs(x, 2).isnan())
+    assert called
 
 
 class Functional(nn.Module):
@@ -140,7 +145,7 @@ class Functional(nn.Module):
         return self.pool(self.conv(x).relu(), 2)
 
 
-def test_networks_are_diverted(torchs, called):
+def test_students_are_diverted(torchs, called):
     layer = {F.max_pool2d: nn.MaxPool2d, F.avg_pool2d: nn.AvgPool2d}[torchs]
     functional = Functional(torchs)
     layered = Functional(lambda x, _: layer(2)(x))
@@ -152,24 +157,26 @@ def test_networks_are_diverted(torchs, called):
         apply = pure(module)
         params = dict(module.named_parameters())
         before = len(called)
-        torch.testing.assert_close(with_fast_kernels(apply)(params, x), apply(params, x))
+        torch.testing.assert_close(with_kernels(apply, POOLING)(params, x), apply(params, x))
         assert len(called) == before + 1
 
 
-def test_several_nets_at_once(torchs, called):
-    """torch.func, which stacks them, goes through torch's kernels."""
+def test_stacked_students_go_through_torchs_kernels(torchs, called):
+    """torch.func, which stacks them, has rules of its own."""
     apply = pure(Functional(torchs))
     params = {name: torch.stack([p, -p]) for name, p in Functional(torchs).named_parameters()}
     x = images(20, 1, 28, 28)
-    torch.testing.assert_close(with_fast_kernels(apply)(params, x), apply(params, x))
+    torch.testing.assert_close(with_kernels(apply, POOLING)(params, x), apply(params, x))
+    assert not called
 
 
-def test_students_on_a_cpu_pool_so(torchs, called):
+@pytest.mark.parametrize("fast", [True, False])
+def test_students_on_a_cpu_pool_so_unless_it_is_turned_off(torchs, called, fast):
     module = {F.max_pool2d: LeNet, F.avg_pool2d: ConvNet}[torchs]
-    network = Network(module, {"sample_shape": (1, 28, 28), "n_classes": 10}, (1, 28, 28))
-    pupil = learner(network, torch.device("cpu"))
-    x = torch.randn(40, 1, 28, 28)
-    for apply in (pupil.apply, pupil.features):
+    spec = StudentSpec(module, {"sample_shape": (1, 28, 28), "n_classes": 10}, (1, 28, 28))
+    acceleration = Acceleration(pooling=fast)
+    student = student_fn(spec, torch.device("cpu"), cross_entropy, acceleration)
+    for apply in (student.apply, student.features):
         before = len(called)
-        apply(dict(network().named_parameters()), x)
-        assert len(called) > before
+        apply(dict(spec().named_parameters()), torch.randn(40, 1, 28, 28))
+        assert (len(called) > before) == fast

@@ -1,4 +1,6 @@
-"""Straight-line programs do what their function does, and nothing that comes to nothing."""
+"""Straight-line programs do what their function does, without redundant operations."""
+
+from __future__ import annotations
 
 import operator
 
@@ -6,27 +8,28 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from sklearn_dd.engine import programs
+from sklearn_dd._engine.fast import programs
+from sklearn_dd._engine.private_torch import fake_graph
 
 aten = torch.ops.aten
 
 
-def written_down(function, *inputs):
+def as_program(function, *inputs):
     """The operations of ``function`` in a program of it, and what the program returns."""
-    module = programs.graph_of(function, *inputs)
+    module = fake_graph(function, *inputs)
     arguments, outputs = programs.ends(module)
     body = programs.needed(tree_leaves(outputs), programs.operations(module))
     program = programs.program(module, arguments, body, outputs, programs.torchs_own)
     return [n.target for n in program.__self__.graph.nodes if n.op == "call_function"], program
 
 
-def test_zeros_and_double_transposes_come_to_nothing():
+def test_zeros_and_double_transposes_are_left_out():
     def function(x):
         zeros = torch.zeros_like(x) + torch.zeros(2, 3)
         return ((zeros + x.t().t().exp()) + zeros).sin()
 
     x = torch.randn(2, 3)
-    operations, program = written_down(function, x)
+    operations, program = as_program(function, x)
     assert operations == [torch.exp, torch.sin]
     assert torch.equal(program(x), function(x))
 
@@ -51,16 +54,16 @@ def test_zeros_and_double_transposes_come_to_nothing():
         "zeros changed", "factor", "number", "given", "given away",
     ],
 )  # fmt: skip
-def test_a_sum_with_zeros_stays_where_it_is_more_than_its_other_part(function):
+def test_a_sum_with_zeros_stays_where_it_is_more_than_its_other_summand(function):
     def with_zeros(x):
         return function(x, torch.zeros_like(x))
 
     x = torch.randn(2, 3)
-    operations, program = written_down(with_zeros, x)
+    operations, program = as_program(with_zeros, x)
     assert torch.add in operations
-    for found, wanted in zip(tree_leaves(program(x)), tree_leaves(with_zeros(x)), strict=True):
-        assert torch.equal(found, wanted)
-        assert (found.dtype, found.stride()) == (wanted.dtype, wanted.stride())
+    for found, expected in zip(tree_leaves(program(x)), tree_leaves(with_zeros(x)), strict=True):
+        assert torch.equal(found, expected)
+        assert (found.dtype, found.stride()) == (expected.dtype, expected.stride())
 
 
 @pytest.mark.parametrize(
@@ -78,3 +81,35 @@ def test_a_sum_with_zeros_stays_where_it_is_more_than_its_other_part(function):
 )
 def test_operations_are_called_by_torchs_own_functions(operation, function):
     assert programs.torchs_own(operation) == function
+
+
+def test_detached_copies_and_repeated_transposes_are_left_out():
+    def function(x):
+        return x.t().exp() + x.detach().t().sin()
+
+    x = torch.randn(3, 3)
+    operations, program = as_program(function, x)
+    assert operations == [torch.t, torch.exp, torch.sin, torch.add]
+    assert torch.equal(program(x), function(x))
+
+
+def test_operations_that_no_output_needs_are_left_out_unless_they_have_effects():
+    def function(x):
+        x.cos()
+        torch._assert_async(x.sum().isfinite(), "not finite")
+        return x.sin()
+
+    operations, program = as_program(function, torch.ones(2))
+    assert torch.cos not in operations
+    assert torch.sin in operations
+    with pytest.raises(RuntimeError, match="not finite"):
+        program(torch.full((2,), torch.inf))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [(torch.rand_like, True), (lambda x: x.bernoulli(), True), (torch.sin, False)],
+    ids=["rand_like", "bernoulli", "sin"],
+)
+def test_random_numbers_are_noticed(function, expected):
+    assert programs.draws(fake_graph(lambda x: x + function(x), torch.full((3,), 0.5))) == expected

@@ -1,5 +1,7 @@
 """A traced step is autograd's, to the bit: the same operations in the same order."""
 
+from __future__ import annotations
+
 import dataclasses
 import operator
 import random
@@ -9,86 +11,107 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_dd.engine import traced
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import (
-    Learner,
+from sklearn_dd._engine import (
+    SGD,
+    Momentum,
+    Optimizer,
+    StudentFn,
+    Traced,
+    Unrolled,
+    cross_entropy,
     mean_squared_error,
     pure,
     train,
 )
-from sklearn_dd.engine.optimizers import SGD, Adam, Momentum, flat
-from sklearn_dd.engine.traced import Traced
-from sklearn_dd.modules import MLP, ConvNet, LeNet
-from sklearn_dd.student import Network, learner
+from sklearn_dd._engine.carry import flat
+from sklearn_dd._engine.fast import tracing
+from sklearn_dd._engine.fast.tracing import ForwardStep, ReversibleStep, accept
+from sklearn_dd._student.function import Acceleration, acceleration, student_fn
+from sklearn_dd._student.spec import StudentSpec
+from sklearn_dd.students import MLP, ConvNet, LeNet
 
-from .problems import PROBLEMS, Problem
+from ..problems import Problem, WithSpare, assert_equal, mlp
 
-OPTIMIZERS = [SGD(), Momentum(0.7), Adam((0.8, 0.95), eps=1e-3)]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch):
+def early(monkeypatch):
     """Trace the third step of its shapes."""
-    monkeypatch.setattr(traced, "TRACE_AFTER", 3)
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 3)
 
 
-def trainer(p):
-    return dataclasses.replace(p.learner, optimizer=Traced(p.learner.optimizer))
+def accelerated(problem: Problem, optimizer: Optimizer | None = None) -> StudentFn:
+    """The problem's student, traced."""
+    optimizer = optimizer or problem.student.optimizer
+    return dataclasses.replace(
+        problem.student, optimizer=optimizer, accelerated=Traced(optimizer)
+    )  # fmt: skip
 
 
-def assert_same(p):
-    """An estimate that begins with autograd and one by programs alone are autograd's."""
-    ours, estimator = trainer(p), Unrolled()
-    wanted = estimator(p.task())
-    for _ in range(2):
-        found = estimator(p.task(learner=ours))
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-    return [programs is not None for programs in ours.optimizer._programs.values()]
+def unaccelerated(student: StudentFn) -> StudentFn:
+    return dataclasses.replace(student, accelerated=None)
 
 
-@pytest.mark.parametrize("make", PROBLEMS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
-def test_is_autograds_to_the_bit(make, optimizer):
-    torch.manual_seed(0)
-    p = make()
-    p.learner = dataclasses.replace(p.learner, optimizer=optimizer)
-    assert assert_same(p) == [True]
+def assert_traced(problem: Problem, student: StudentFn) -> None:
+    """A call that begins with autograd and one by programs alone equal autograd to the bit."""
+    traced, n_steps = student.accelerated, problem.lrs.numel()
+    expected = Unrolled()(problem.outer(student=unaccelerated(student)))
+    for n_traced in (n_steps - 2, 2 * n_steps - 2):
+        assert_equal(Unrolled()(problem.outer(student=student)), expected)
+        assert (traced.n_traced, traced.n_autograd) == (n_traced, 2)
+    assert traced.refusals == []
+
+
+def test_it_is_autograd_to_the_bit(problem, optimizer):
+    assert_traced(problem, accelerated(problem, optimizer))
 
 
 @pytest.mark.parametrize(
     ("module", "shape"), [(MLP, (5,)), (LeNet, (1, 28, 28)), (ConvNet, (3, 32, 32))]
 )
-def test_students_are_traced(module, shape):
+def test_this_packages_students_are_traced(module, shape):
     """With the pooling and the kernels that they have on a CPU."""
-    torch.manual_seed(0)
-    p = Problem(module(shape, 3), shape, n_epochs=4, n_steps=1, dtype=torch.float32)
-    network = Network(module, {"sample_shape": shape, "n_classes": 3}, shape)
-    p.learner = learner(network, torch.device("cpu"))
-    assert isinstance(p.learner.optimizer, Traced)
-    p.learner = dataclasses.replace(p.learner, optimizer=SGD())
-    assert assert_same(p) == [True]
+    problem = Problem(module(shape, 3), shape, n_epochs=4, n_steps=1, dtype=torch.float32)
+    spec = StudentSpec(module, {"sample_shape": shape, "n_classes": 3}, shape)
+    student = student_fn(spec, CPU, cross_entropy, Acceleration())
+    assert_traced(problem, student)
+    counts = {"traced_steps": 6, "autograd_steps": 2, "refusals": []}
+    assert acceleration(student) == counts
 
 
-def test_segments_and_windows_are_traced():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
-    ours = trainer(p)
-    for estimator in (Unrolled(segment=2), Unrolled(memory=1), Unrolled(window=2)):
-        found = [estimator(p.task(learner=ours)) for _ in range(3)][-1]
-        for a, b in zip(found, estimator(p.task()), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-15)
+def test_tracing_can_be_turned_off():
+    spec = StudentSpec(MLP, {"sample_shape": (5,), "n_classes": 3}, (5,))
+    student = student_fn(spec, CPU, cross_entropy, Acceleration(tracing=False))
+    assert student.accelerated is None
+    assert acceleration(student)["refusals"] == ["acceleration is off"]
+
+
+@pytest.mark.parametrize(
+    "method", [Unrolled(segment=2), Unrolled(memory=1), Unrolled(window=2)], ids=repr
+)
+def test_segments_and_windows_are_traced(method):
+    problem = mlp()
+    student = accelerated(problem)
+    expected = method(problem.outer())
+    for _ in range(3):
+        found = method(problem.outer(student=student))
+        for part, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(part, other, rtol=1e-12, atol=1e-15)
+    assert student.accelerated.n_traced > student.accelerated.n_autograd
+    assert not student.accelerated.refusals
 
 
 def test_other_shapes_have_programs_of_their_own():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
-    ours, estimator = trainer(p), Unrolled()
-    for x, y in ((p.x, p.y), (p.x[:, :2], p.y[:, :2])) * 3:
-        wanted = estimator(p.task(x=x, y=y))
-        found = estimator(p.task(x=x, y=y, learner=ours))
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-    assert len(ours.optimizer._programs) == 2
+    problem = mlp()
+    student = accelerated(problem)
+    few = {"x": problem.x[:, :2], "y": problem.y[:, :2]}
+    for given in [{}, few] * 3:
+        expected = Unrolled()(problem.outer(**given))
+        assert_equal(Unrolled()(problem.outer(student=student, **given)), expected)
+    traced = student.accelerated
+    assert traced.n_autograd == 2 * 2
+    assert traced.n_traced == 6 * problem.lrs.numel() - 2 * 2
 
 
 class InPlace(nn.Sequential):
@@ -101,60 +124,12 @@ class InPlace(nn.Sequential):
         return self[1](nn.functional.elu(h, inplace=True))
 
 
-def test_changes_in_place_keep_their_order():
-    torch.manual_seed(0)
-    net = InPlace(nn.Linear(5, 6), nn.Linear(6, 3))
-    assert assert_same(Problem(net, (5,))) == [True]
-
-
-def test_programs_do_nothing_in_vain():
-    """Our convolutions compute images' gradients in a first step too, where no one takes them."""
-    torch.manual_seed(0)
-    shape = (1, 28, 28)
-    network = Network(LeNet, {"sample_shape": shape, "n_classes": 3}, shape)
-    p = Problem(network(), shape, dtype=torch.float32)
-    pupil = learner(network, torch.device("cpu"))
-    carry = SGD().start({name: q[0] for name, q in p.params.items()})
-    programs = traced.trace(SGD(), pupil.objective, carry, (p.x[0], p.y[0], p.lrs[0, 0]))
-    for program in programs:
-        made = [n for n in program.__self__.graph.nodes if n.op == "call_function"]
-        assert all(n.users for n in made if n.target is not operator.getitem)
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
-@pytest.mark.parametrize(
-    ("module", "shape", "n_nets"),
-    [(MLP, (5,), 3), (LeNet, (1, 28, 28), 1), (ConvNet, (3, 8, 8), 1)],
-)
-def test_steps_without_a_graph_are_autograds_too(module, shape, n_nets, optimizer):
-    """A fit that was resumed takes steps by autograd where one that was not has programs."""
-    torch.manual_seed(0)
-    pupil = learner(
-        Network(module, {"sample_shape": shape, "n_classes": 3}, shape, optimizer),
-        torch.device("cpu"),
-    )
-    nets = [dict(module(shape, 3).named_parameters()) for _ in range(n_nets)]
-    stacked = {name: torch.stack([net[name].detach() for net in nets]) for name in nets[0]}
-    (start,) = map(optimizer.start, pupil.groups(stacked))
-    steps = [(torch.randn(4, *shape), torch.randn(4, 3).softmax(1), torch.tensor(0.01))] * 4
-    train(pupil, start, steps)
-    pupil.optimizer.optimizer = None  # whose steps are not needed any more
-    found = train(pupil, start, steps)
-    wanted = train(dataclasses.replace(pupil, optimizer=optimizer), start, steps)
-    assert all(torch.equal(a, b) for a, b in zip(flat(found), flat(wanted), strict=True))
-
-
 class Picks(nn.Linear):
     """Takes columns by an index; a default of its loss is another one in torch's own function."""
 
     def forward(self, x):
         h = super().forward(x)[:, [2, 0, 1]]
         return h + nn.functional.binary_cross_entropy_with_logits(h, h.detach().sigmoid())
-
-
-def test_what_torchs_own_functions_refuse_is_traced():
-    torch.manual_seed(0)
-    assert assert_same(Problem(Picks(5, 3), (5,))) == [True]
 
 
 class Checked(nn.Sequential):
@@ -165,34 +140,76 @@ class Checked(nn.Sequential):
         return self[0](x)
 
 
+def in_place() -> nn.Module:
+    return InPlace(nn.Linear(5, 6), nn.Linear(6, 3))
+
+
+def picks() -> nn.Module:
+    return Picks(5, 3)
+
+
+def checked() -> nn.Module:
+    return Checked(nn.Linear(5, 3), nn.Linear(5, 2))
+
+
+@pytest.mark.parametrize("build", [in_place, picks, checked])
+def test_students_of_unusual_operations_are_traced(build):
+    problem = Problem(build(), (5,))
+    assert_traced(problem, accelerated(problem))
+
+
+def test_unused_parameters_and_constants_are_traced(optimizer):
+    problem = Problem(WithSpare(), (5,))
+    assert_traced(problem, accelerated(problem, optimizer))
+
+
+def recorded(student: StudentFn, problem: Problem):
+    """A step of a single student, and its programs."""
+    (init, *_) = problem.each_init()
+    carry, step = student.optimizer.start(init), (problem.x[0], problem.y[0], problem.lrs[0, 0])
+    return carry, step, accept(ReversibleStep, student.optimizer, student.inner_loss, carry, step)
+
+
 def test_checks_go_on():
-    torch.manual_seed(0)
-    p = Problem(Checked(nn.Linear(5, 3), nn.Linear(5, 2)), (5,))
-    assert assert_same(p) == [True]
-    carry = SGD().start({name: q[0] for name, q in p.params.items()})
-    programs = traced.trace(SGD(), p.learner.objective, carry, (p.x[0], p.y[0], p.lrs[0, 0]))
+    problem = Problem(checked(), (5,))
+    carry, (x, y, lr), programs = recorded(problem.student, problem)
+    programs.run(carry, (x, y, lr))
     with pytest.raises(RuntimeError, match="not finite"):
-        programs.record(carry, (p.x[0] / 0, p.y[0], p.lrs[0, 0]))
+        programs.run(carry, (x / 0, y, lr))
 
 
-class WithSpare(nn.Linear):
-    """Has a parameter that nothing depends on, and a constant."""
+def test_programs_do_nothing_in_vain():
+    """Fast convolutions compute images' gradients in a first step too, where no one takes them."""
+    shape = (1, 28, 28)
+    spec = StudentSpec(LeNet, {"sample_shape": shape, "n_classes": 3}, shape)
+    problem = Problem(spec(), shape, dtype=torch.float32)
+    _, _, programs = recorded(student_fn(spec, CPU, cross_entropy, Acceleration()), problem)
+    for program in (programs.forward, programs.backward):
+        made = [node for node in program.__self__.graph.nodes if node.op == "call_function"]
+        assert made
+        assert all(node.users for node in made if node.target is not operator.getitem)
 
-    def __init__(self):
-        super().__init__(5, 3)
-        self.spare = nn.Parameter(torch.ones(2))
-        self.register_buffer("scale", torch.tensor(2.0))
 
-    def forward(self, x):
-        return super().forward(x).tanh() * self.scale
+@pytest.mark.parametrize(
+    ("module", "shape", "n_inits"),
+    [(MLP, (5,), 3), (LeNet, (1, 28, 28), 1), (ConvNet, (3, 8, 8), 1)],
+)
+def test_steps_without_a_graph_are_autograd_too(module, shape, n_inits, optimizer):
+    """A fit that was resumed takes steps by autograd where one that was not has programs."""
+    spec = StudentSpec(module, {"sample_shape": shape, "n_classes": 3}, shape, optimizer)
+    student = student_fn(spec, CPU, cross_entropy, Acceleration())
+    inits = [dict(module(shape, 3).named_parameters()) for _ in range(n_inits)]
+    stacked = {name: torch.stack([init[name].detach() for init in inits]) for name in inits[0]}
+    (start,) = map(optimizer.start, student.groups(stacked))
+    steps = [(torch.randn(4, *shape), torch.randn(4, 3).softmax(1), torch.tensor(0.01))] * 4
+    train(student, start, steps)
+    student.accelerated.optimizer = None  # whose steps are not needed any more
+    found = train(student, start, steps)
+    assert student.accelerated.n_traced == 2 + len(steps)
+    assert_equal(flat(found), flat(train(unaccelerated(student), start, steps)))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
-def test_unused_parameters_and_constants(optimizer):
-    torch.manual_seed(0)
-    p = Problem(WithSpare(), (5,))
-    p.learner = dataclasses.replace(p.learner, optimizer=optimizer)
-    assert assert_same(p) == [True]
+# What is refused, and how that is known
 
 
 class Decides(nn.Linear):
@@ -219,16 +236,44 @@ class Counts(nn.Linear):
         return out * len([v for row in out.detach().tolist() for v in row if v > 0])
 
 
-@pytest.mark.parametrize("module", [Decides, Masks, Counts])
-def test_a_net_that_decides_by_values_is_right(module):
-    """With autograd, or with a program that decides as well."""
-    torch.manual_seed(0)
-    p = Problem(module(5, 3), (5,))
-    ours = trainer(p)
+def assert_right_in_two_places(problem: Problem, student: StudentFn) -> None:
+    """Where values have one sign, and where they have the other."""
     for sign in (1, 1, -1, -1):
-        task = {"x": sign * p.x, "nets": {name: sign * q for name, q in p.params.items()}}
-        wanted, found = (Unrolled()(p.task(learner=by, **task)) for by in (p.learner, ours))
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+        mirrored = {name: sign * p for name, p in problem.params.items()}
+        given = {"x": sign * problem.x, "params": mirrored}
+        expected = Unrolled()(problem.outer(**given))
+        assert_equal(Unrolled()(problem.outer(student=student, **given)), expected)
+
+
+@pytest.mark.parametrize("module", [Decides, Counts])
+def test_a_student_whose_operations_depend_on_values_is_refused(module):
+    problem = Problem(module(5, 3), (5,))
+    student = accelerated(problem)
+    assert_right_in_two_places(problem, student)
+    assert_refused(student, 4 * problem.lrs.numel(), "ReversibleStep: it cannot be traced: ")
+
+
+def test_a_student_whose_sizes_depend_on_values_is_right():
+    """By autograd, or by a program whose sizes do as well."""
+    problem = Problem(Masks(5, 3), (5,))
+    student = accelerated(problem)
+    assert_right_in_two_places(problem, student)
+    traced = student.accelerated
+    assert bool(traced.n_traced) != bool(traced.refusals)
+
+
+def assert_refused(student: StudentFn, n_steps: int, reason: str) -> None:
+    """All steps were autograd's, and one sentence says why."""
+    traced = student.accelerated
+    assert (traced.n_traced, traced.n_autograd) == (0, n_steps)
+    (refusal,) = traced.refusals
+    assert refusal.startswith(reason)
+    assert len(refusal.splitlines()) == 1
+    assert acceleration(student) == {
+        "traced_steps": 0,
+        "autograd_steps": n_steps,
+        "refusals": [refusal],
+    }
 
 
 class DrawsByTorch(nn.Linear):
@@ -245,14 +290,29 @@ class DrawsByPython(nn.Linear):
         return super().forward(x) * (1 + random.random())
 
 
-@pytest.mark.parametrize("module", [DrawsByTorch, DrawsByPython])
-def test_a_net_that_draws_stays_with_autograd(module):
-    torch.manual_seed(0)
-    p = Problem(module(5, 3), (5,))
-    ours = trainer(p)
-    seen = [Unrolled()(p.task(learner=ours)).loss for _ in range(3)]
-    assert list(ours.optimizer._programs.values()) == [None]
-    assert len(set(map(float, seen))) == 3
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (DrawsByTorch, "ReversibleStep: it draws random numbers"),
+        (DrawsByPython, "ReversibleStep: its results differ from autograd's"),
+    ],
+)
+def test_a_student_that_draws_is_refused(module, reason):
+    problem = Problem(module(5, 3), (5,))
+    student = accelerated(problem)
+    losses = [float(Unrolled()(problem.outer(student=student)).loss) for _ in range(3)]
+    assert len(set(losses)) == 3
+    assert_refused(student, 3 * problem.lrs.numel(), reason)
+
+
+@pytest.mark.parametrize("module", [Decides, DrawsByTorch])
+def test_steps_without_a_graph_are_refused_too(module):
+    problem = Problem(module(5, 3), (5,))
+    student = accelerated(problem)
+    steps = [(problem.x[0], problem.y[0], problem.lrs[0, 0])] * 5
+    (init,) = problem.each_init()
+    train(student, student.optimizer.start(init), steps)
+    assert_refused(student, len(steps), "ForwardStep: it ")
 
 
 class Recurrent(nn.Module):
@@ -266,61 +326,117 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(x[..., None])[0][:, -1])
 
 
-def test_a_net_that_cannot_be_repeated_stays_with_autograd():
-    torch.manual_seed(0)
-    assert_same(Problem(Recurrent(), (5,), dtype=torch.float32))
+def test_a_student_that_cannot_be_repeated_is_refused():
+    problem = Problem(Recurrent(), (5,), dtype=torch.float32)
+    student = accelerated(problem)
+    expected = Unrolled()(problem.outer())
+    for _ in range(2):
+        assert_equal(Unrolled()(problem.outer(student=student)), expected)
+    assert_refused(student, 2 * problem.lrs.numel(), "ReversibleStep: ")
 
 
-def test_another_learner_has_programs_of_its_own():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
-    first = trainer(p)
+def test_without_a_tracer_steps_are_autograds_and_it_says_so(monkeypatch):
+    """As in a release of torch that lacks what tracing needs."""
+
+    def fail(function, *inputs):
+        raise RuntimeError("this torch has no make_fx")
+
+    monkeypatch.setattr(tracing, "fake_graph", fail)
+    problem = mlp()
+    student = accelerated(problem)
+    assert_equal(Unrolled()(problem.outer(student=student)), Unrolled()(problem.outer()))
+    reason = "ReversibleStep: it cannot be traced: RuntimeError: this torch has no make_fx"
+    assert_refused(student, problem.lrs.numel(), reason)
+
+
+def test_a_program_that_is_not_autograd_is_refused(monkeypatch):
+    """Also where it agrees on one of two steps."""
+    verdicts = iter([True, False] * 2)
+    monkeypatch.setattr(ReversibleStep, "agrees_with", lambda *_: next(verdicts))
+    problem = mlp()
+    student = accelerated(problem)
+    assert_equal(Unrolled()(problem.outer(student=student)), Unrolled()(problem.outer()))
+    assert list(verdicts) == []
+    reason = "ReversibleStep: its results differ from autograd's"
+    assert_refused(student, problem.lrs.numel(), reason)
+
+
+@pytest.mark.parametrize("kind", [ForwardStep, ReversibleStep])
+def test_agreement_is_to_the_bit(kind):
+    problem = mlp()
+    (init,) = problem.each_init()
+    optimizer, loss = SGD(), problem.student.inner_loss
+    step = problem.x[0], problem.y[0], problem.lrs[0, 0]
+    found = accept(kind, optimizer, loss, optimizer.start(init), step)
+
+    def agrees(loss):
+        copy = {name: p.clone() for name, p in init.items()}
+        return found.agrees_with(optimizer, loss, optimizer.start(copy), step)
+
+    assert agrees(loss)
+    assert not agrees(lambda params, x, y: (1 + 1e-15) * loss(params, x, y))
+
+
+# When it traces
+
+
+def test_few_steps_are_not_traced(monkeypatch):
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 7)
+    problem = mlp()
+    student = accelerated(problem)
+    Unrolled()(problem.outer(student=student))
+    traced = student.accelerated
+    assert (traced.n_traced, traced.n_autograd) == (0, problem.lrs.numel())
+    assert not traced.refusals
+
+
+def test_another_loss_has_programs_of_its_own():
+    problem = mlp()
+    first = accelerated(problem)
     second = dataclasses.replace(first, loss=mean_squared_error)
-    for ours in (first, second, first):
-        plain = dataclasses.replace(ours, optimizer=SGD())
-        wanted = Unrolled()(p.task(learner=plain))
+    for student in (first, second, first):
+        expected = Unrolled()(problem.outer(student=unaccelerated(student)))
         for _ in range(2):
-            found = Unrolled()(p.task(learner=ours))
-            assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+            assert_equal(Unrolled()(problem.outer(student=student)), expected)
+    assert first.accelerated.n_autograd == 3 * 2
 
 
-def test_samples_in_another_order_of_memory():
-    torch.manual_seed(0)
-    p = Problem(nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), (2, 3))
-    ours = trainer(p)
-    for x in (p.x, p.x.transpose(2, 3).contiguous().transpose(2, 3)) * 2:
-        found, wanted = (Unrolled()(p.task(x=x, learner=by)) for by in (ours, p.learner))
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+def test_samples_in_another_order_of_memory_are_right():
+    problem = Problem(nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), (2, 3))
+    student = accelerated(problem)
+    for x in (problem.x, problem.x.transpose(2, 3).contiguous().transpose(2, 3)) * 2:
+        expected = Unrolled()(problem.outer(x=x))
+        assert_equal(Unrolled()(problem.outer(x=x, student=student)), expected)
+    assert student.accelerated.n_autograd == 2 * 2
 
 
 def test_threads_other_than_the_main_one_do_not_trace():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
-    ours = trainer(p)
+    problem = mlp()
+    student = accelerated(problem)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(Unrolled(), p.task(learner=ours)).result()
-    assert not ours.optimizer._programs
+        found = pool.submit(Unrolled(), problem.outer(student=student)).result()
+    assert_equal(found, Unrolled()(problem.outer()))
+    traced = student.accelerated
+    assert (traced.n_traced, traced.n_autograd) == (0, problem.lrs.numel())
 
 
 def test_tracing_draws_nothing():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
+    problem = mlp()
     before = torch.get_rng_state()
-    assert assert_same(p) == [True]
+    assert_traced(problem, accelerated(problem))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_nothing_given_is_changed():
-    torch.manual_seed(0)
-    p = PROBLEMS[0]()
-    p.learner = dataclasses.replace(p.learner, optimizer=Traced(Momentum(0.5)))
-    given = [*p.params.values(), p.x, p.y, p.lrs]
-    before = [t.clone() for t in given]
+    problem = mlp()
+    student = accelerated(problem, Momentum(0.5))
+    before = [t.clone() for t in problem.inputs()]
     for _ in range(3):
-        found = Unrolled()(p.task())
-    assert not any(t.requires_grad for t in found)
-    assert all(torch.equal(a, b) for a, b in zip(given, before, strict=True))
+        found = Unrolled()(problem.outer(student=student))
+    assert student.accelerated.n_traced
+    assert not any(part.requires_grad for part in found)
+    assert_equal(problem.inputs(), before)
 
 
-def test_a_learner_that_says_nothing_stays_with_autograd():
-    assert not isinstance(Learner(pure(nn.Linear(2, 2))).optimizer, Traced)
+def test_a_student_that_says_nothing_stays_with_autograd():
+    assert StudentFn(pure(nn.Linear(2, 2))).accelerated is None

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge
-from torch import nn
 from torch.autograd import gradcheck
 
-from sklearn_dd.engine.inner_loop import pure_features
-from sklearn_dd.engine.objectives import classification
-from sklearn_dd.engine.ridge import Ridge, kernel_ridge, squared_error
+from sklearn_dd._engine import Ridge, classification
+from sklearn_dd._engine.hypergradients.ridge import kernel_ridge, squared_error
 
-from .problems import PROBLEMS, Problem
-
-
-@pytest.fixture(params=PROBLEMS, ids=lambda make: make.__name__)
-def problem(request: pytest.FixtureRequest) -> Problem:
-    torch.manual_seed(0)
-    p = request.param()
-    features = pure_features(p.module, p.real[0])
-    p.learner = dataclasses.replace(p.learner, features=features)
-    return p
+from ..problems import (
+    Problem,
+    assert_close,
+    assert_equal,
+    leaves_of,
+    mean_of,
+    mlp,
+    outer_loss,
+)
 
 
-def estimate(p: Problem, ridge: Ridge | None = None, objective=classification, **changed):
-    return (ridge or Ridge())(p.task(objective, **changed))
+def regressions(problem: Problem):
+    """scikit-learn's predictions for the real batch, from the features of each student."""
+    labels = problem.y.flatten(0, 1).numpy() - 1 / 3
+    for init in problem.each_init():
+        distilled, real = (
+            problem.student.features(init, x).numpy()
+            for x in (problem.x.flatten(0, 1), problem.real[0])
+        )
+        penalty = 1e-3 * (distilled**2).sum(1).mean()
+        yield KernelRidge(alpha=penalty).fit(distilled, labels).predict(real)
 
 
 def test_the_regression_is_scikit_learns():
     rng = np.random.default_rng(0)
     x, y, x_new = rng.normal(size=(6, 9)), rng.normal(size=(6, 3)), rng.normal(size=(4, 9))
     penalty = 0.2
-    wanted = KernelRidge(alpha=penalty * (x**2).sum(1).mean()).fit(x, y).predict(x_new)
+    expected = KernelRidge(alpha=penalty * (x**2).sum(1).mean()).fit(x, y).predict(x_new)
     found = kernel_ridge(*(torch.from_numpy(a) for a in (x, y, x_new)), penalty)
-    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def test_stacked_regressions_are_each_its_own():
@@ -47,36 +50,15 @@ def test_stacked_regressions_are_each_its_own():
         torch.testing.assert_close(together[i], kernel_ridge(x[i], y, x_new[i], 0.1))
 
 
-def test_features_are_the_input_of_the_last_linear_layer(problem):
-    linear = [layer for layer in problem.module.modules() if isinstance(layer, nn.Linear)][-1]
-    name = next(n for n, layer in problem.module.named_modules() if layer is linear)
-    for i, one in enumerate(problem.learner.groups(problem.params)):
-        nets = one if one[f"{name}.weight"].ndim > 2 else {n: p[None] for n, p in one.items()}
-        features = problem.learner.features(nets, problem.real[0])
-        logits = features @ nets[f"{name}.weight"].mT + nets[f"{name}.bias"][:, None]
-        torch.testing.assert_close(logits, problem.learner.apply(nets, problem.real[0]), msg=str(i))
+def fresh_ridge(outer):
+    """A ridge regression whose pool is empty each time."""
+    return Ridge()(outer)
 
 
-def test_a_network_that_does_not_end_in_a_linear_layer_has_no_features():
-    net = nn.Sequential(nn.Linear(5, 3), nn.Tanh())
-    assert pure_features(net, torch.zeros(2, 5)) is None
-
-
-def test_gradcheck(problem):
-    class Loss(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, y):
-            loss, dx, dy, _ = estimate(problem, x=x, y=y)
-            ctx.save_for_backward(dx, dy)
-            return loss
-
-        @staticmethod
-        def backward(ctx, cotangent):
-            return tuple(cotangent * g for g in ctx.saved_tensors)
-
-    leaves = [t.clone().requires_grad_() for t in (problem.x, problem.y)]
+def test_it_passes_gradcheck(problem):
+    loss = outer_loss(fresh_ridge, problem, "x", "y")
     # At smaller steps, rounding errors of the regression are larger than these tolerances.
-    assert gradcheck(Loss.apply, leaves, eps=1e-5, atol=1e-8, rtol=1e-5)
+    assert gradcheck(loss, leaves_of(problem, "x", "y"), eps=1e-5, atol=1e-8, rtol=1e-5)
 
 
 def test_features_that_are_all_zero_give_what_the_outer_loop_undoes():
@@ -86,43 +68,68 @@ def test_features_that_are_all_zero_give_what_the_outer_loop_undoes():
 
 
 def test_the_loss_is_the_squared_error_of_a_regression_on_features(problem):
-    losses = []
-    for i in range(len(next(iter(problem.params.values())))):
-        one = {name: p[i] for name, p in problem.params.items()}
-        ours, theirs = (
-            problem.learner.features(one, x).numpy()
-            for x in (problem.x.flatten(0, 1), problem.real[0])
-        )
-        alpha = 1e-3 * (ours**2).sum(1).mean()
-        targets = problem.y.flatten(0, 1).numpy() - 1 / 3
-        predicted = KernelRidge(alpha=alpha).fit(ours, targets).predict(theirs)
-        wanted = np.eye(3)[problem.real[1]] - 1 / 3
-        losses.append(((predicted - wanted) ** 2).sum(1).mean())
-    assert float(estimate(problem).loss) == pytest.approx(np.mean(losses), rel=1e-8)
+    labels = np.eye(3)[problem.real[1]] - 1 / 3
+    losses = [((predicted - labels) ** 2).sum(1).mean() for predicted in regressions(problem)]
+    found = Ridge()(problem.outer(squared_error))
+    assert float(found.loss) == pytest.approx(np.mean(losses), rel=1e-8)
 
 
 def test_another_objective_is_asked_of_the_predictions(problem):
-    def spread(outputs, y):
-        return outputs.square().mean()
+    expected = [
+        float(classification(torch.from_numpy(predicted), problem.real[1]))
+        for predicted in regressions(problem)
+    ]
+    assert float(Ridge()(problem.outer()).loss) == pytest.approx(np.mean(expected), rel=1e-8)
 
-    assert float(estimate(problem, objective=spread).loss) < float(estimate(problem).loss)
+
+def test_stacked_students_equal_one_after_the_other(problem):
+    """Each stack takes one place of the pool, so that the students of one place are as old."""
+    together = Ridge(pool_size=1)(problem.outer())
+    alone = [{name: p[None] for name, p in init.items()} for init in problem.each_init()]
+    apart = [Ridge(pool_size=1)(problem.outer(params=params)) for params in alone]
+    assert_close(together, mean_of(apart))
 
 
-def test_a_net_of_the_pool_grows_older_and_is_replaced():
-    p = PROBLEMS[0]()
-    p.learner = dataclasses.replace(p.learner, features=pure_features(p.module, p.real[0]))
+def test_a_student_of_the_pool_grows_older_and_is_replaced():
+    problem = mlp()
     ridge = Ridge(pool_size=1, max_age=3, lr=0.1)
-    losses = [float(estimate(p, ridge).loss) for _ in range(7)]
+    losses = [float(ridge(problem.outer()).loss) for _ in range(7)]
     assert losses[0] == losses[3] == losses[6]
     assert len(set(losses[:3])) == 3
 
 
+def test_a_pool_that_was_saved_goes_on_to_the_bit():
+    problem = mlp()
+    whole, resumed = (Ridge(pool_size=2, max_age=4, lr=0.1) for _ in range(2))
+    for seed in range(5):
+        whole(problem.outer(seed=seed))
+    resumed.load_state_dict({name: t.clone() for name, t in whole.state_dict().items()})
+    assert len(whole.pool) == 2
+    for seed in range(5, 10):
+        assert_equal(resumed(problem.outer(seed=seed)), whole(problem.outer(seed=seed)))
+
+
 def test_step_sizes_get_no_gradient(problem):
-    assert not estimate(problem).lrs.any()
+    found = Ridge()(problem.outer())
+    assert found.lrs.shape == problem.lrs.shape
+    assert not found.lrs.any()
+    assert found.x.any()
 
 
-def test_squared_error():
+def test_no_graph_outlives_the_call_and_nothing_is_changed(problem):
+    before = [t.clone() for t in problem.inputs()]
+    assert not any(part.requires_grad for part in Ridge()(problem.outer()))
+    assert_equal(problem.inputs(), before)
+
+
+def test_the_squared_error_of_classes_is_from_centred_ones():
     y = torch.tensor([0, 2])
     perfect = torch.eye(3)[y] - 1 / 3
     assert squared_error(perfect, y) == 0
     assert squared_error(perfect + 1, y) == pytest.approx(3)
+
+
+def test_the_squared_error_of_numbers_is_summed_over_outputs():
+    y = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert squared_error(y, y) == 0
+    assert squared_error(y + torch.tensor([1.0, 2.0]), y) == 5

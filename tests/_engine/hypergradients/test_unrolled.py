@@ -1,102 +1,64 @@
-"""The hypergradient is exact: it equals the naive graph, finite differences and each init alone."""
+"""The hypergradient is exact: it equals the reference, finite differences and each init alone."""
 
 from __future__ import annotations
-
-import copy
-import dataclasses
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.objectives import classification
-from sklearn_dd.engine.optimizers import SGD, Adam, Momentum
+from sklearn_dd._engine import Adam, Momentum, Unrolled, naive_hypergradient
 
-from .problems import PROBLEMS, Problem, mlp, naive_hypergradient
-
-OPTIMIZERS = [SGD(), Momentum(0.7), Adam((0.8, 0.95), eps=1e-3)]
-
-
-@pytest.fixture(params=PROBLEMS, ids=lambda make: make.__name__)
-def problem(request: pytest.FixtureRequest) -> Problem:
-    torch.manual_seed(0)
-    return request.param()
-
-
-@pytest.fixture(params=OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
-def optimizer(request: pytest.FixtureRequest):
-    return request.param
+from ..problems import (
+    Problem,
+    Signed,
+    WithSpare,
+    assert_equal,
+    assert_same,
+    leaves_of,
+    mean_of,
+    mlp,
+    naive_loop,
+    outer_loss,
+    relative_error,
+)
 
 
-def relative_error(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    assert wanted.norm() > 0
-    return float((found - wanted).norm() / wanted.norm())
+def test_it_equals_the_reference(problem, optimizer):
+    outer = problem.outer(optimizer=optimizer)
+    assert_same(Unrolled()(outer), naive_hypergradient(outer), 1e-10)
 
 
-def assert_same(found, wanted, tolerance=1e-12):
-    for field, a, b in zip(found._fields, found, wanted, strict=True):
-        assert relative_error(a, b) < tolerance, field
+@pytest.mark.slow
+def test_it_passes_gradcheck(problem, optimizer):
+    names = "x", "y", "lrs"
+    loss = outer_loss(Unrolled(), problem, *names, optimizer=optimizer)
+    assert gradcheck(loss, leaves_of(problem, *names), eps=1e-6, atol=1e-7, rtol=1e-5)
 
 
-def estimate(p: Problem, estimator: Unrolled | None = None, seed: int = 0, **changed):
-    learner = dataclasses.replace(
-        p.learner, **{k: changed.pop(k) for k in ("optimizer", "at_once") if k in changed}
-    )
-    return (estimator or Unrolled())(p.task(seed=seed, learner=learner, **changed))
-
-
-def test_equals_the_naive_graph(problem, optimizer):
-    wanted = naive_hypergradient(problem, classification, optimizer)
-    assert_same(estimate(problem, optimizer=optimizer), wanted, 1e-10)
-
-
-def test_gradcheck(problem, optimizer):
-    class Loss(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x, y, lrs):
-            loss, *gradient = estimate(problem, x=x, y=y, lrs=lrs, optimizer=optimizer)
-            ctx.save_for_backward(*gradient)
-            return loss
-
-        @staticmethod
-        def backward(ctx, cotangent):
-            return tuple(cotangent * g for g in ctx.saved_tensors)
-
-    leaves = [t.clone().requires_grad_() for t in (problem.x, problem.y, problem.lrs)]
-    assert gradcheck(Loss.apply, leaves, eps=1e-6, atol=1e-7, rtol=1e-5)
-
-
-def test_inits_at_once_equal_one_after_the_other(problem, optimizer):
-    n_inits = len(next(iter(problem.params.values())))
-    together = estimate(problem, optimizer=optimizer)
-    apart = [
-        estimate(
-            problem,
-            nets={name: p[i : i + 1] for name, p in problem.params.items()},
-            optimizer=optimizer,
-        )
-        for i in range(n_inits)
-    ]
-    assert_same(together, [torch.stack(parts).mean(0) for parts in zip(*apart, strict=True)])
-    assert_same(together, estimate(problem, optimizer=optimizer, at_once=False))
+def test_stacked_inits_equal_one_after_the_other(problem, optimizer):
+    together = Unrolled()(problem.outer(optimizer=optimizer))
+    alone = [{name: p[None] for name, p in init.items()} for init in problem.each_init()]
+    apart = [Unrolled()(problem.outer(optimizer=optimizer, params=params)) for params in alone]
+    assert_same(together, mean_of(apart))
+    assert_same(together, Unrolled()(problem.outer(optimizer=optimizer, stackable=False)))
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3, 7, 100])
 def test_micro_batches_change_nothing(problem, micro_batch):
-    assert_same(estimate(problem, Unrolled(micro_batch=micro_batch)), estimate(problem))
+    found = Unrolled(micro_batch=micro_batch)(problem.outer())
+    assert_same(found, Unrolled()(problem.outer()))
 
 
 def test_an_outer_pass_in_half_precision_is_near(problem):
     """And all that it returns is as precise as what it was given."""
-    exact = estimate(problem)
+    exact = Unrolled()(problem.outer())
     single = {name: getattr(problem, name).float() for name in ("x", "y", "lrs")}
-    single["nets"] = {name: p.float() for name, p in problem.params.items()}
-    real = problem.real[0].float(), problem.real[1]
-    half = estimate(problem, Unrolled(outer_dtype=torch.bfloat16), **single, real=real)
-    for a, b in zip(half, exact, strict=True):
-        assert a.dtype == torch.float32
-        assert 1e-5 < relative_error(a.double(), b) < 3e-2
+    single["params"] = {name: p.float() for name, p in problem.params.items()}
+    single["real"] = problem.real[0].float(), problem.real[1]
+    half = Unrolled(outer_dtype=torch.bfloat16)(problem.outer(**single))
+    for part, expected in zip(half, exact, strict=True):
+        assert part.dtype == torch.float32
+        assert 1e-5 < relative_error(part.double(), expected) < 3e-2
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", torch.float32, torch.int8])
@@ -107,98 +69,69 @@ def test_an_outer_pass_in_no_half_precision_is_refused(dtype):
 
 @pytest.mark.parametrize("segment", [1, 2, 4, 6, 100])
 def test_segments_change_nothing(problem, segment, optimizer):
-    cut = estimate(problem, Unrolled(segment=segment), optimizer=optimizer)
-    assert_same(cut, estimate(problem, optimizer=optimizer))
+    outer = problem.outer(optimizer=optimizer)
+    assert_same(Unrolled(segment=segment)(outer), Unrolled()(outer))
 
 
 @pytest.mark.parametrize("memory", [1, 1_000, 3_000, 10_000])
 def test_kept_graphs_equal_rebuilt_ones(problem, memory, optimizer):
-    rebuilt = estimate(problem, Unrolled(memory=memory), optimizer=optimizer)
-    assert_same(rebuilt, estimate(problem, Unrolled(memory=1 << 30), optimizer=optimizer))
+    outer = problem.outer(optimizer=optimizer)
+    assert_same(Unrolled(memory=memory)(outer), Unrolled(memory=1 << 30)(outer))
 
 
-def test_a_window_of_all_steps_is_exact(problem):
-    T = problem.lrs.numel()
-    assert_same(estimate(problem, Unrolled(window=T)), estimate(problem))
+@pytest.mark.parametrize("window", [6, 7], ids=["all", "more than all"])
+def test_a_window_of_all_steps_is_exact(problem, window):
+    assert problem.lrs.numel() == 6
+    assert_same(Unrolled(window=window)(problem.outer()), Unrolled()(problem.outer()))
 
 
 def test_a_window_sees_its_own_steps_only(optimizer):
     """Its gradient is the naive one of a training that ends with it and starts to count there."""
-    p = mlp()
-    T, W = p.lrs.numel(), 2
+    problem, width = mlp(), 2
     ends = set()
     for seed in range(20):
-        found = estimate(p, Unrolled(window=W), seed=seed, optimizer=optimizer)
+        outer = problem.outer(optimizer=optimizer, seed=seed)
+        found = Unrolled(window=width)(outer)
         moved = found.lrs.flatten().nonzero().flatten().tolist()
-        assert len(moved) == W
-        assert moved[-1] - moved[0] == W - 1
+        assert len(moved) == width
+        assert moved[-1] - moved[0] == width - 1
         end = moved[-1] + 1
         ends.add(end)
-        wanted = naive_hypergradient(p, classification, optimizer, end=end, first=end - W)
-        for a, b in zip(found, wanted, strict=True):
-            assert relative_error(a, b) < 1e-10
-    assert ends == set(range(W, T + 1))
-
-
-def test_adam_is_torchs_where_epsilon_is_small():
-    p = mlp()
-    theta = {name: q[0].clone().requires_grad_() for name, q in p.params.items()}
-    torchs = torch.optim.Adam(theta.values(), lr=0.05, betas=(0.8, 0.95), eps=1e-12)
-    ours, carry = Adam((0.8, 0.95), eps=1e-12), None
-    for _ in range(4):
-        for q in theta.values():
-            q.grad = torch.randn_like(q)
-        carry = carry or ours.start({name: q.detach().clone() for name, q in theta.items()})
-        gradient = {name: q.grad for name, q in theta.items()}
-        carry = ours.update(carry, gradient, torch.tensor(0.05, dtype=torch.float64))
-        torchs.step()
-    for name, q in theta.items():
-        torch.testing.assert_close(carry[0][name], q.detach(), rtol=1e-9, atol=1e-12)
+        assert_same(found, naive_hypergradient(outer, first=end - width, end=end), 1e-10)
+    assert ends == set(range(width, problem.lrs.numel() + 1))
 
 
 def test_no_momentum_is_gradient_descent(problem):
-    assert_same(estimate(problem, optimizer=Momentum(0.0)), estimate(problem))
+    found = Unrolled()(problem.outer(optimizer=Momentum(0.0)))
+    assert_same(found, Unrolled()(problem.outer()))
 
 
 def test_adam_stands_a_gradient_of_zero():
     """As behind units that are never active."""
-    p = mlp()
-    p.params = {name: torch.zeros_like(q) for name, q in p.params.items()}
-    assert all(t.isfinite().all() for t in estimate(p, optimizer=Adam()))
+    problem = mlp()
+    nothing = {name: torch.zeros_like(p) for name, p in problem.params.items()}
+    found = Unrolled()(problem.outer(optimizer=Adam(), params=nothing))
+    assert all(part.isfinite().all() for part in found)
 
 
-def test_an_unused_parameter_has_no_say(optimizer):
-    class WithSpare(torch.nn.Linear):
-        def __init__(self) -> None:
+@pytest.mark.parametrize("module", [WithSpare, Signed])
+def test_a_parameter_without_a_gradient_has_no_say(module, optimizer):
+    problem = Problem(module(), (5,))
+    found = Unrolled()(problem.outer(optimizer=optimizer))
+    assert_same(found, naive_loop(problem, optimizer), 1e-10)
+
+
+def test_a_student_with_a_spare_parameter_learns_as_one_without(optimizer):
+    class Spared(torch.nn.Linear):
+        def __init__(self):
             super().__init__(5, 3)
             self.spare = torch.nn.Parameter(torch.ones(2))
 
-    p = Problem(WithSpare(), (5,))
-    plain = copy.copy(p)
-    plain.module = torch.nn.Linear(5, 3, dtype=torch.float64)
-    plain.params = {name: p.params[name] for name in ("weight", "bias")}
-    wanted = naive_hypergradient(plain, classification, optimizer)
-    assert_same(estimate(p, optimizer=optimizer), wanted, 1e-10)
-
-
-class Signed(torch.nn.Linear):
-    """A bias before a sign: its gradient is 0 everywhere."""
-
-    def __init__(self) -> None:
-        super().__init__(5, 3)
-        self.before = torch.nn.Parameter(torch.ones(5))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x + 0.1 * torch.sign(x + self.before))
-
-
-def test_a_constant_gradient_has_no_say(optimizer):
-    p = Problem(Signed(), (5,))
-    assert_same(
-        estimate(p, optimizer=optimizer),
-        naive_hypergradient(p, classification, optimizer),
-        1e-10,
-    )
+    problem, plain = Problem(Spared(), (5,)), Problem(torch.nn.Linear(5, 3), (5,))
+    plain.params = {name: problem.params[name] for name in ("weight", "bias")}
+    same_data = {name: getattr(problem, name) for name in ("x", "y", "lrs", "real")}
+    expected = Unrolled()(plain.outer(optimizer=optimizer, **same_data))
+    assert_same(Unrolled()(problem.outer(optimizer=optimizer)), expected)
 
 
 @pytest.mark.parametrize("name", ["window", "micro_batch", "segment"])
@@ -209,11 +142,16 @@ def test_a_number_that_is_not_positive_is_refused(name):
 
 def test_no_graph_outlives_the_call(problem, optimizer):
     problem.x.requires_grad_()
-    assert not any(t.requires_grad for t in estimate(problem, optimizer=optimizer))
+    assert not any(t.requires_grad for t in Unrolled()(problem.outer(optimizer=optimizer)))
+
+
+@torch.no_grad()
+def test_it_differentiates_also_without_gradients(problem, optimizer):
+    outer = problem.outer(optimizer=optimizer)
+    assert_same(Unrolled()(outer), naive_hypergradient(outer), 1e-10)
 
 
 def test_nothing_is_changed(problem, optimizer):
-    before = [t.clone() for t in (*problem.params.values(), problem.x, problem.y, problem.lrs)]
-    estimate(problem, optimizer=optimizer)
-    after = [*problem.params.values(), problem.x, problem.y, problem.lrs]
-    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+    before = [t.clone() for t in problem.inputs()]
+    Unrolled()(problem.outer(optimizer=optimizer))
+    assert_equal(problem.inputs(), before)

@@ -8,34 +8,42 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.datasets import make_multilabel_classification
-from sklearn.model_selection import cross_val_score, train_test_split
+from sklearn.datasets import (
+    make_multilabel_classification,
+)
+from sklearn.model_selection import (
+    cross_val_score,
+    train_test_split,
+)
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from sklearn_dd import (
+    MLP,
     DatasetDistiller,
-    DistilledImagesDisplay,
     RandomSamples,
+    Ridge,
     TargetedAttack,
+    Unrolled,
     compare,
     load_distilled,
     save_distilled,
     train_pool,
 )
-from sklearn_dd.data import RealData
-from sklearn_dd.engine.distilled_set import EACH_PROBABILITY, DistilledSet
-from sklearn_dd.engine.hypergradient import Unrolled
-from sklearn_dd.engine.inner_loop import Learner, binary_cross_entropy, pure
-from sklearn_dd.engine.objectives import multilabel
-from sklearn_dd.engine.ridge import Ridge
-from sklearn_dd.modules import MLP
-from sklearn_dd.validation import rarest_labels
+from sklearn_dd._engine import (
+    LABEL_PROBABILITIES,
+    DistilledSet,
+    binary_cross_entropy,
+    multilabel,
+)
 
-from .conftest import tiny
-from .engine.problems import Problem
-from .test_sklearn import same, through_pickle
+from .._engine.problems import Problem
+from ..helpers import (
+    same,
+    through_pickle,
+    tiny,
+)
 
 N_LABELS = 4
 
@@ -51,23 +59,9 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def distiller(scenes) -> DatasetDistiller:
-    """Fitted for long enough to tell labels apart. Not to be changed."""
+    """Fitted for long enough to distinguish labels. Not to be changed."""
     X, _, y, _ = scenes
     return DatasetDistiller(student=MLP, labels="soft", max_iter=150, random_state=0).fit(X, y)
-
-
-# -------------------------------------------------------------------------------- the numerics
-
-
-def test_the_loss_is_the_cross_entropy_of_each_label():
-    g = torch.Generator().manual_seed(0)
-    logits = 30 * torch.randn(2, 5, 3, generator=g, dtype=torch.float64)
-    y = torch.rand(5, 3, generator=g, dtype=torch.float64)
-    by_torch = sum(
-        F.binary_cross_entropy_with_logits(of_one, y, reduction="sum") / 5 for of_one in logits
-    )
-    assert_allclose(binary_cross_entropy(logits, y), by_torch, rtol=1e-12)
-    assert_allclose(multilabel(logits[0], y) + multilabel(logits[1], y), by_torch, rtol=1e-12)
 
 
 def test_the_hypergradient_is_that_of_the_plain_loop():
@@ -84,14 +78,21 @@ def test_the_hypergradient_is_that_of_the_plain_loop():
         theta = {n: q - lr * g for (n, q), g in zip(theta.items(), gradient, strict=True)}
     outer = multilabel(functional_call(module, theta, (real[0],)), real[1])
     expected = torch.autograd.grad(outer, leaves)
-    learner = Learner(pure(module), loss=binary_cross_entropy)
-    found = Unrolled()(p.task(multilabel, learner=learner, real=real))
+    found = Unrolled()(p.outer(multilabel, loss=binary_cross_entropy, real=real))
     assert_allclose(found.loss, outer.detach(), rtol=1e-12)
     for ours, naive in zip((found.x, found.y, found.lrs), expected, strict=True):
         assert_allclose(ours, naive, rtol=1e-9, atol=1e-12)
 
 
-# -------------------------------------------------------------------------------- the estimator
+def test_the_loss_is_the_cross_entropy_of_each_label():
+    g = torch.Generator().manual_seed(0)
+    logits = 30 * torch.randn(2, 5, 3, generator=g, dtype=torch.float64)
+    y = torch.rand(5, 3, generator=g, dtype=torch.float64)
+    by_torch = sum(
+        F.binary_cross_entropy_with_logits(of_one, y, reduction="sum") / 5 for of_one in logits
+    )
+    assert_allclose(binary_cross_entropy(logits, y), by_torch, rtol=1e-12)
+    assert_allclose(multilabel(logits[0], y) + multilabel(logits[1], y), by_torch, rtol=1e-12)
 
 
 def test_there_are_samples_of_each_label_by_step(scenes):
@@ -132,7 +133,7 @@ def test_score_is_the_share_of_samples_whose_labels_are_all_right(scenes, distil
     assert probabilities.shape == predicted.shape == y_test.shape
     assert_array_equal(predicted, probabilities > 0.5)
     assert distiller.score(X_test, y_test) == (predicted == y_test).all(axis=1).mean()
-    untrained = distiller.evaluate(X_test, y_test).step_scores[0]
+    untrained = distiller.evaluate(X_test, y_test, each_step=True).step_scores[0]
     assert untrained.mean() < distiller.score(X_test, y_test)
 
 
@@ -142,8 +143,8 @@ def test_a_plain_loop_trains_the_same_student(scenes, labels):
     fitted = tiny(n_per_class=2, n_steps=2, labels=labels, init="fixed").fit(X, y)
     X_syn, y_syn, lrs = fitted.transform()
     assert y_syn.shape == (2 * N_LABELS, N_LABELS)
-    standardize = fitted.recipe_.standardize
-    net = fitted.recipe_.network()()
+    standardize = fitted.recipe_.units
+    net = fitted.recipe_.spec()()
     net.load_state_dict(fitted.recipe_.weights)
     batches = zip(torch.tensor(X_syn).chunk(2), torch.tensor(y_syn).chunk(2), strict=True)
     batches = [*batches] * len(lrs)
@@ -186,7 +187,7 @@ def test_files_and_pickles(scenes, distiller, tmp_path):
     assert_array_equal(through_pickle(distiller).predict(X_test), distiller.predict(X_test))
 
 
-def test_going_on_and_searching(scenes):
+def test_warm_start_and_search(scenes):
     X, _, y, _ = scenes
     warm = tiny(warm_start=True, labels="soft").fit(X, y)
     before = warm.X_syn_
@@ -194,62 +195,32 @@ def test_going_on_and_searching(scenes):
     assert cross_val_score(tiny(), X, y, cv=2).shape == (2,)
 
 
-def test_the_rarest_label_of_a_sample():
-    y = np.array([[1, 0, 1], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
-    assert_array_equal(rarest_labels(y), [2, 0, 1, -1])
-
-
-def test_rare_labels_are_held_out_in_proportion(scenes, monkeypatch):
-    """Of two labels that ten samples have and one of the rest: five of each."""
-    X, _, y, _ = scenes
-    y = np.zeros((len(y), 3), int)
-    y[:10, 0] = y[10:20, 1] = y[20:, 2] = 1
-    parts = []
-    monkeypatch.setattr(
-        "sklearn_dd.base.RealData",
-        lambda X, y, rows, *_: parts.append(rows) or RealData(X, y, rows, *_),
-    )
-    tiny(validation_fraction=0.5).fit(X, y)
-    _, held_out = parts
-    assert y[held_out].sum(axis=0).tolist() == [5, 5, (len(y) - 20) // 2]
-
-
 def test_learned_labels_that_are_certain_can_still_move():
     distilled = DistilledSet(
         torch.zeros(1, 2, 3), torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.ones(1, 1),
-        link=EACH_PROBABILITY,
+        parametrisation=LABEL_PROBABILITIES,
     )  # fmt: skip
     assert distilled.free_y.isfinite().all()
     assert_allclose(distilled.y.detach(), [[[1, 0], [0, 1]]], atol=1e-5)
 
 
 def test_the_iterate_of_the_lowest_loss_is_kept(scenes):
-    """All labels of a sample are seldom right, so that their share would tell iterates badly."""
+    """All labels of a sample are seldom right: their share would hardly distinguish iterates."""
     X, _, y, _ = scenes
     scores = tiny(max_iter=30, labels="soft").fit(X, y).history_["validation_score"]
     assert max(scores) < 0
     assert len(set(scores)) == len(scores)
 
 
-def test_a_picture_is_named_by_all_its_labels(scenes):
-    X, _, y, _ = scenes
-    names = ["sea", "sky", "sun", "tree"]
-    distiller = tiny(labels="soft").fit(X, y)
-    distiller.y_syn_ = np.array([[0.9, 0, 0, 0.8], [0.1, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]])
-    display = DistilledImagesDisplay.from_estimator(distiller, display_labels=names)
-    shown = [display.display_labels[of] for of in display.target]
-    assert shown == ["sea, tree", "none", "sun", "sea, tree"]
-
-
-# -------------------------------------------------------------------------------- what is refused
-
-
 @pytest.mark.parametrize(
     ("changes", "rule"),
     [
-        ({"method": "auto"}, "method='auto' takes one class a sample.*Take\\s+method='unrolled'"),
-        ({"method": [Ridge()]}, "takes one class a sample"),
-        ({"objective": TargetedAttack(0, 1)}, "objective=Targeted.* takes one class a sample"),
+        (
+            {"method": "ridge"},
+            "method='ridge' takes a .* y, but this y is multilabel. Use method='unrolled'",
+        ),
+        ({"method": [Ridge()]}, "but this y is multilabel"),
+        ({"objective": TargetedAttack(0, 1)}, "objective=Targeted.* takes a multiclass y"),
     ],
 )
 def test_what_wants_one_class_a_sample(scenes, changes, rule):
@@ -268,25 +239,16 @@ def test_labels_that_are_not_0_and_1_or_never_there(scenes, distiller):
         tiny().fit(X, [tuple(np.flatnonzero(labels)) for labels in y])
     with pytest.raises(ValueError, match="y contains NaN"):
         tiny().fit(X, np.where(np.arange(len(y))[:, None] == 0, np.nan, y))
-    with pytest.raises(ValueError, match=r"no sample has those of columns \[1\]"):
+    with pytest.raises(ValueError, match=r"no sample has the labels of columns \[1\]"):
         tiny().fit(X, y * [1, 0, 1, 1])
     with pytest.raises(ValueError, match=r"for each of 150 samples and 4 labels"):
         distiller.evaluate(X_test, y_test[:, :2])
 
 
-def test_a_label_whose_samples_are_all_held_out():
-    """Ten labels of ten samples each; an eleventh that one sample of each has too."""
-    y = np.hstack([np.repeat(np.eye(10, dtype=int), 10, axis=0), np.zeros((100, 1), int)])
-    y[::10, 10] = 1
-    X = np.arange(100.0)[:, None] * [1, 2]
-    with pytest.raises(ValueError, match=r"y has label 10 so rarely .* Lower validation_fraction"):
-        tiny(validation_fraction=0.9, random_state=5).fit(X, y)
-
-
 def test_what_has_no_such_form_says_so(scenes, distiller):
     X, X_test, y, y_test = scenes
-    with pytest.raises(ValueError, match=r"compare takes one class a sample.*evaluate"):
+    with pytest.raises(ValueError, match=r"compare takes a multiclass y.*evaluate"):
         compare(distiller, X, y, X_test, y_test)
-    for refuse in (lambda: RandomSamples().fit(X, y), lambda: train_pool(MLP, X, y, 1)):
+    for refuse in (lambda: RandomSamples().fit(X, y), lambda: train_pool(X, y, 1)):
         with pytest.raises(ValueError, match="must hold one class for each sample"):
             refuse()

@@ -1,51 +1,27 @@
-import sys
+"""Images in a grid, and rows of a table as a heat map."""
 
-import matplotlib
-import matplotlib.pyplot as plt
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.datasets import load_digits, load_wine
-from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
-
-from sklearn_dd import DatasetDistiller, DistilledData
-from sklearn_dd.display import (
-    ConvergenceDisplay,
-    DistilledImagesDisplay,
-    LearningRatesDisplay,
-    _running_mean,
+from sklearn.datasets import (
+    load_wine,
+    make_multilabel_classification,
 )
-from sklearn_dd.modules import MLP
 
-matplotlib.use("Agg")
+from sklearn_dd import (
+    MLP,
+    DatasetDistiller,
+    DistilledData,
+    DistilledImagesDisplay,
+)
 
-DISPLAYS = [DistilledImagesDisplay, LearningRatesDisplay, ConvergenceDisplay]
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
+from ..helpers import tiny, tiny_regressor
 
 
-@pytest.fixture(scope="module")
-def digits():
-    """Two steps of two samples of each of three classes, for an MLP that saw flat images."""
-    X, y = load_digits(n_class=3, return_X_y=True)
-    names = np.array(["null", "eins", "zwei"])
-    distiller = DatasetDistiller(4, n_steps=2, n_epochs=3, max_iter=3, n_inits=1, random_state=0)
-    return distiller.fit(X, names[y])
-
-
-@pytest.fixture(scope="module")
-def wine():
-    X, y = load_wine(return_X_y=True, as_frame=True)
-    return DatasetDistiller({0: 4, 1: 2, 2: 2}, n_steps=2, max_iter=3, random_state=0).fit(X, y)
-
-
-def picture_at(display, column, row):
-    """The picture in one cell of a grid of one band, or None: found by where it is drawn."""
+def image_at(display, column, row):
+    """The image in one cell of a grid of one band, or None: found by where it is drawn."""
     lefts = sorted({image.get_extent()[0] for image in display.images_})
     tops = sorted({image.get_extent()[3] for image in display.images_})
     for image in display.images_:
@@ -61,7 +37,7 @@ def test_a_cell_shows_the_row_of_its_class_and_step(digits):
     for step in range(2):
         for column, name in enumerate(["eins", "null", "zwei"]):
             for rank, x in enumerate(X[step][y[step] == name]):
-                assert_allclose(picture_at(display, column, 2 * step + rank), x, rtol=1e-6)
+                assert_allclose(image_at(display, column, 2 * step + rank), x, rtol=1e-6)
     # Names stand in order above their columns, steps beside their rows.
     texts = sorted(display.ax_.texts, key=lambda text: text.get_position()[0])
     assert [text.get_text() for text in texts] == ["eins", "null", "zwei"]
@@ -90,8 +66,8 @@ def test_three_channels_are_colours_in_any_layout(layout):
     display = DistilledImagesDisplay.from_data(
         X, [1, 0, 1, 0], n_steps=2, sample_shape=shape, limits=(0, 1)
     )
-    assert_allclose(picture_at(display, 0, 0), rgb[1], rtol=1e-6)
-    assert_allclose(picture_at(display, 1, 1), rgb[2], rtol=1e-6)
+    assert_allclose(image_at(display, 0, 0), rgb[1], rtol=1e-6)
+    assert_allclose(image_at(display, 1, 1), rgb[2], rtol=1e-6)
     left, right, bottom, top = display.images_[0].get_extent()
     assert_allclose((bottom - top) / (right - left), 6 / 5)
 
@@ -101,13 +77,13 @@ def test_a_distiller_of_images_that_came_channels_last():
     X, y = rng.uniform(size=(20, 8, 8, 3)).astype(np.float32), np.arange(20) % 2
     distiller = DatasetDistiller(student=MLP, n_epochs=1, max_iter=1, n_inits=1).fit(X, y)
     display = DistilledImagesDisplay.from_estimator(distiller, limits=(0, 1))
-    assert_allclose(picture_at(display, 1, 0), distiller.X_syn_[1].clip(0, 1), atol=1e-6)
+    assert_allclose(image_at(display, 1, 0), distiller.X_syn_[1].clip(0, 1), atol=1e-6)
 
 
 def test_other_numbers_of_channels_are_shown_by_their_mean():
     X = np.random.default_rng(0).normal(size=(2, 5, 6, 6))
     display = DistilledImagesDisplay.from_data(X, [0, 1])
-    assert_allclose(picture_at(display, 0, 0), X[0].mean(axis=0), rtol=1e-5)
+    assert_allclose(image_at(display, 0, 0), X[0].mean(axis=0), rtol=1e-5)
     assert display.images_[0].get_cmap().name == "gray"
 
 
@@ -116,21 +92,21 @@ def test_soft_labels_stand_in_the_column_of_the_largest():
     y = np.array([[0.1, 0.9, 0.0], [0.5, 0.3, 0.2], [0.4, 0.6, 0.0]])
     display = DistilledImagesDisplay.from_data(X, y, display_labels=["a", "b", "c"])
     assert_array_equal(display.target, [1, 0, 1])
-    assert_array_equal(picture_at(display, 1, 1), X[2])
-    assert picture_at(display, 0, 1) is None  # a blank cell
+    assert_array_equal(image_at(display, 1, 1), X[2])
+    assert image_at(display, 0, 1) is None  # a blank cell
     assert len(display.ax_.texts) == 3  # a class that no sample is of keeps its column
 
 
 def test_unequal_counts_leave_cells_blank():
     X = np.arange(6.0)[:, None, None] * np.ones((6, 2, 2))
     display = DistilledImagesDisplay.from_data(X, [0, 0, 1, 0, 0, 1], n_steps=2)
-    shown = [[picture_at(display, c, row) for c in range(2)] for row in range(4)]
+    shown = [[image_at(display, c, row) for c in range(2)] for row in range(4)]
     assert [[None if p is None else p[0, 0] for p in row] for row in shown] == [
         [0, 2], [1, None], [3, 5], [4, None],
     ]  # fmt: skip
 
 
-def test_pictures_share_robust_limits():
+def test_images_share_robust_limits():
     X = np.random.default_rng(0).uniform(size=(2, 20, 20))
     X[0, 0, 0] = 1e6
     display = DistilledImagesDisplay.from_data(X, [0, 1])
@@ -184,87 +160,12 @@ def test_a_table_that_was_not_standardised_keeps_the_units_of_X():
     assert display.images_[0].get_cmap().name == "viridis"
 
 
-def test_step_sizes_over_the_steps_with_epochs(digits):
-    display = LearningRatesDisplay.from_estimator(digits, color="C3")
-    assert_array_equal(display.line_.get_xdata(), np.arange(1, 7))
-    assert_array_equal(display.line_.get_ydata(), digits.lrs_.ravel())
-    assert display.line_.get_color() == "C3"
-    boundaries = [line.get_xdata()[0] for line in display.ax_.lines[1:]]
-    assert boundaries == [2.5, 4.5]
-    theirs = LearningRatesDisplay.from_data(digits.transform())
-    assert_array_equal(theirs.lrs, digits.lrs_)
-
-
-def test_where_a_step_is_an_epoch_none_is_marked():
-    assert len(LearningRatesDisplay.from_data(np.ones((5, 1))).ax_.lines) == 1
-
-
-def test_convergence_shows_loss_and_validation(digits):
-    display = ConvergenceDisplay.from_estimator(digits, smoothing=1)
-    assert_allclose(display.line_.get_ydata(), digits.history_["loss"])
-    (line,) = display.validation_ax_.lines
-    assert_array_equal(line.get_xdata(), digits.history_["validation_iter"])
-    assert_array_equal(line.get_ydata(), digits.history_["validation_score"])
-    assert display.validation_ax_.figure is display.figure_
-
-
-def test_convergence_without_validation():
-    history = {"loss": [2.0, 1.0], "validation_iter": [], "validation_score": []}
-    assert ConvergenceDisplay.from_data(history).validation_ax_ is None
-
-
-def test_the_running_mean_leaves_out_what_is_not_finite():
-    values = np.array([1.0, np.nan, 3.0, np.inf, 5.0, 7.0])
-    assert_allclose(_running_mean(values, 3), [1, 2, 3, 4, 6, 6])
-    assert_allclose(_running_mean(values[:1], 50), [1])
-    assert np.isnan(_running_mean(np.array([np.nan]), 1)).all()
-
-
-@pytest.mark.parametrize("display", DISPLAYS)
-def test_draws_on_given_axes(display, digits):
-    figure, axes = plt.subplots(1, 2)
-    shown = display.from_estimator(digits, ax=axes[1])
-    assert shown.ax_ is axes[1]
-    assert shown.figure_ is figure
-    assert not axes[0].has_data()
-    assert plt.get_fignums() == [figure.number]
-    again = shown.plot()  # without axes, on a figure of its own
-    assert again is shown
-    assert shown.figure_ is not figure
-
-
-@pytest.mark.parametrize("display", DISPLAYS)
-def test_refuses_a_distiller_that_is_not_fitted(display):
-    with pytest.raises(NotFittedError):
-        display.from_estimator(DatasetDistiller())
-
-
-@pytest.mark.parametrize("display", DISPLAYS)
-def test_takes_the_distiller_out_of_a_pipeline(display, digits):
-    with pytest.raises(TypeError, match=r"got Pipeline.*pipe\[-1\]"):
-        display.from_estimator(make_pipeline(digits))
-
-
 def test_columns_of_an_array_can_be_named(wine):
     names = [f"f{i}" for i in range(13)]
     display = DistilledImagesDisplay.from_estimator(wine, feature_names=names)
     assert [label.get_text() for label in display.ax_.get_xticklabels()] == names
     with pytest.raises(ValueError, match="feature_names must name each of the 13 columns"):
         DistilledImagesDisplay.from_estimator(wine, feature_names=names[:1])
-
-
-def test_a_fit_without_an_iteration_converged_nowhere():
-    display = ConvergenceDisplay.from_data({"loss": []})
-    assert not len(display.line_.get_xdata())
-    with pytest.raises(ValueError, match="smoothing == -1"):
-        display.plot(smoothing=-1)
-
-
-@pytest.mark.parametrize("display", DISPLAYS)
-def test_without_matplotlib_it_says_what_to_install(display, digits, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"pip install sklearn-dd\[plot\]"):
-        display.from_estimator(digits)
 
 
 @pytest.mark.parametrize(
@@ -285,13 +186,27 @@ def test_refuses_what_does_not_fit_together(arguments, message):
         DistilledImagesDisplay.from_data(**arguments)
 
 
-def test_step_sizes_have_two_axes():
-    with pytest.raises(ValueError, match=r"lrs must have shape \(n_epochs, n_steps\), got \(3,\)"):
-        LearningRatesDisplay.from_data([1, 2, 3])
-
-
 def test_data_without_a_recipe_are_enough():
     data = DistilledData(np.eye(4).reshape(4, 2, 2), np.array([0, 1, 0, 1]), np.ones((3, 2)))
     display = DistilledImagesDisplay.from_data(data)
     assert display.n_steps == 2
-    assert_array_equal(picture_at(display, 1, 1), data.X[3])
+    assert_array_equal(image_at(display, 1, 1), data.X[3])
+
+
+def test_images_of_a_regression_show_their_numbers():
+    X = np.random.default_rng(0).normal(size=(30, 4, 4))
+    distiller = tiny_regressor(n_samples=3).fit(X, X[:, 0, 0])
+    display = DistilledImagesDisplay.from_estimator(distiller)
+    assert [float(label) for label in display.display_labels] == pytest.approx(
+        sorted(distiller.y_syn_), abs=1e-2
+    )
+
+
+def test_an_image_is_named_by_all_its_labels():
+    X, y = make_multilabel_classification(100, n_features=12, n_classes=4, random_state=0)
+    names = ["sea", "sky", "sun", "tree"]
+    distiller = tiny(labels="soft").fit(X, y)
+    distiller.y_syn_ = np.array([[0.9, 0, 0, 0.8], [0.1, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1]])
+    display = DistilledImagesDisplay.from_estimator(distiller, display_labels=names)
+    shown = [display.display_labels[of] for of in display.target]
+    assert shown == ["sea, tree", "none", "sun", "sea, tree"]

@@ -1,0 +1,69 @@
+"""A fit ends in time, and continues where it was ended."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sklearn_dd._distillers.phases import METHODS
+
+from ..helpers import (
+    assert_same_fit,
+    killed,
+    tiny,
+    tiny_for_images,
+)
+
+
+@pytest.mark.parametrize("after", [2, 3, 5])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_fit_goes_on_to_the_same_result(table, tmp_path, monkeypatch, method, after):
+    def make(**changes):
+        return tiny(max_iter=6, method=method, labels="soft", **changes)
+
+    whole = make().fit(*table)
+    killed(make, *table, tmp_path / "c", after, monkeypatch)
+    assert_same_fit(make().fit(*table, resume_from=tmp_path / "c"), whole)
+
+
+def test_also_under_augmentation(images, tmp_path, monkeypatch):
+    def make(**changes):
+        return tiny_for_images(max_iter=6, method="ridge", augment="dsa", **changes)
+
+    whole = make().fit(*images)
+    killed(make, *images, tmp_path / "c", 2, monkeypatch)
+    assert_same_fit(make().fit(*images, resume_from=tmp_path / "c"), whole)
+
+
+def test_also_where_the_seed_was_drawn(table, tmp_path):
+    whole = tiny(max_iter=4, random_state=None, checkpoint=tmp_path / "c", checkpoint_every=3)
+    whole.fit(*table)
+    again = tiny(max_iter=4, random_state=None).fit(*table, resume_from=tmp_path / "c")
+    assert_same_fit(again, whole)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fit_without_progress_ends_where_it_ended(seed, table, tmp_path):
+    patience = {"n_iter_no_change": 1, "max_iter": 60, "n_epochs": 2, "random_state": seed}
+    whole = tiny(checkpoint=tmp_path / "c", checkpoint_every=1, **patience).fit(*table)
+    assert_same_fit(tiny(**patience).fit(*table, resume_from=tmp_path / "c"), whole)
+
+
+@pytest.mark.system
+def test_it_ends_in_time(table):
+    start = time.monotonic()
+    distiller = tiny(max_iter=10**6, max_time=1.0).fit(*table)
+    assert time.monotonic() - start < 5
+    assert 1 < distiller.n_iter_ < 10**6
+    assert distiller.history_["validation_iter"][-1] == distiller.n_iter_
+
+
+def test_enough_time_changes_nothing(table):
+    assert_same_fit(tiny(max_time=1e9).fit(*table), tiny().fit(*table))
+
+
+def test_time_already_spent_counts(table, tmp_path):
+    tiny(max_iter=50, checkpoint=tmp_path / "c", checkpoint_every=1).fit(*table)
+    again = tiny(max_iter=50, max_time=1e-9).fit(*table, resume_from=tmp_path / "c")
+    assert again.n_iter_ == 50

@@ -1,0 +1,214 @@
+"""Which student is built, and which are refused."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from sklearn_dd import (
+    MLP,
+    ConvNet,
+    DatasetDistillerRegressor,
+    LeNet,
+)
+
+from ..helpers import (
+    Linear,
+    OneAtATime,
+    Wide,
+    named,
+    net,
+    tiny,
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((20,), MLP),
+        ((8, 8), ConvNet),
+        ((3, 16, 16), ConvNet),
+        ((16, 16, 3), ConvNet),
+        ((28, 28), LeNet),
+        ((1, 28, 28), LeNet),
+        ((32, 32, 3), LeNet),
+    ],
+)
+def test_the_student_is_chosen_by_the_shape_of_a_sample(shape, expected):
+    X = np.random.default_rng(0).normal(size=(12, *shape))
+    distiller = tiny(student=None, max_iter=1, n_epochs=1).fit(X, np.arange(12) % 2)
+    assert type(distiller.student_.module_.net) is expected
+
+
+@pytest.mark.parametrize(
+    "student", [Linear, Wide, OneAtATime, NeuralNetClassifier(Wide), net(MLP, 5, depth=2)],
+    ids=["class", "class with arguments", "class without vmap", "skorch", "skorch with arguments"],
+)  # fmt: skip
+def test_any_module_may_be_the_student(table, student):
+    X, y = table
+    distiller = tiny(student=student, n_per_class=2, n_steps=2).fit(X, y)
+    module = student.module if isinstance(student, NeuralNetClassifier) else student
+    assert type(distiller.student_.module_.net) is module
+    assert distiller.evaluate(X, y, n_inits=2).scores.shape == (2,)
+
+
+class TooFew(nn.Linear):
+    def __init__(self):
+        super().__init__(13, 2)
+
+
+class Pair(nn.Linear):
+    def __init__(self):
+        super().__init__(13, 3)
+
+    def forward(self, x):
+        return super().forward(x), x
+
+
+class Narrow(nn.Linear):
+    def __init__(self):
+        super().__init__(5, 3)
+
+
+class Probabilities(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Linear(13, 3), nn.Softmax(dim=1))
+
+
+class BatchNormed(nn.Sequential):
+    def __init__(self, track_running_stats=True):
+        super().__init__(
+            nn.Linear(13, 6),
+            nn.BatchNorm1d(6, track_running_stats=track_running_stats),
+            nn.Linear(6, 3),
+        )
+
+
+class Needy(nn.Linear):
+    def __init__(self, size):
+        super().__init__(size, 3)
+
+
+@pytest.mark.parametrize(
+    ("student", "rule"),
+    [
+        (TooFew, r"student TooFew must return logits of shape \(batch, 3\).*\(2, 2\).*n_classes"),
+        (Pair, r"student Pair must return logits of shape \(batch, 3\)"),
+        (Narrow, r"student Narrow cannot take samples of sample_shape=\(13,\).*another student"),
+        (Probabilities, "student Probabilities returns probabilities.*Leave out its last softmax"),
+        (BatchNormed, "student BatchNormed has the buffer.*BatchNorm.*Use GroupNorm"),
+        (ConvNet, r"ConvNet takes images.*sample_shape=\(13,\).*choose student=MLP"),
+        (LeNet, r"LeNet takes images.*sample_shape=\(13,\).*choose student=MLP"),
+        (NeuralNetClassifier(TooFew), "student TooFew must return logits"),
+        (net(MLP, n_classes=5), r"student MLP must return logits of shape \(batch, 3\)"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else named(value)[:30],
+)
+@pytest.mark.parametrize("where", ["fit", "evaluate"])
+def test_a_student_that_does_not_fit(table, fitted, student, rule, where):
+    X, y = table
+    call = (
+        tiny(student=student).fit if where == "fit" else partial(fitted.evaluate, student=student)
+    )
+    with pytest.raises(ValueError, match=rule):
+        call(X, y)
+
+
+@pytest.mark.parametrize(
+    "student",
+    [MLP((13,), 3), NeuralNetClassifier(MLP((13,), 3)), "MLP", 3],
+    ids=["instance", "skorch around an instance", "name", "number"],
+)
+def test_a_student_that_is_not_a_class(table, student):
+    rule = "student must be None, an nn.Module class or an unfitted skorch net, such as Neu"
+    with pytest.raises((TypeError, ValueError), match=rule):
+        tiny(student=student).fit(*table)
+
+
+def test_a_student_that_builds_something_else(table):
+    with pytest.raises(TypeError, match=r"student list must build an nn.Module"):
+        tiny(student=list).fit(*table)
+
+
+def test_a_student_that_needs_more_arguments(table):
+    with pytest.raises((TypeError, ValueError), match=r"student Needy.*size"):
+        tiny(student=Needy).fit(*table)
+
+
+class One(nn.Module):
+    """Says 1 of everything, as an AlexNet with one output does at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return 0 * x.sum(1, keepdim=True) + self.bias
+
+
+def test_one_output_is_no_probability(table):
+    DatasetDistillerRegressor(student=One, max_iter=1).fit(*table)
+
+
+def test_batch_norm_without_running_statistics_is_welcome(table):
+    student = NeuralNetClassifier(BatchNormed, module__track_running_stats=False)
+    tiny(student=student, n_per_class=2).fit(*table)
+
+
+class Doubling(MLP):
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+def test_a_student_that_changes_its_samples(table):
+    with pytest.raises(ValueError, match="student Doubling changes the samples"):
+        tiny(student=Doubling).fit(*table)
+
+
+def test_an_adam_that_cannot_be_differentiated(table):
+    adam = net().set_params(optimizer=torch.optim.Adam, optimizer__eps=0.0)
+    with pytest.raises(ValueError, match="eps must be positive"):
+        tiny(student=adam).fit(*table)
+
+
+def test_another_default_dtype(table, monkeypatch):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match=r"default dtype must be float32.*set_default_dtype"):
+            tiny().fit(*table)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+class Frozen(MLP):
+    def __init__(self, sample_shape, n_classes):
+        super().__init__(sample_shape, n_classes, width=4)
+        self[1].requires_grad_(False)
+
+
+class Lazy(nn.Sequential):
+    def __init__(self, n_classes):
+        super().__init__(nn.LazyLinear(n_classes))
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        return x[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("student", "match"),
+    [
+        (Frozen, r"frozen parameter '1\.weight'.*buffer"),
+        (Lazy, "lazy parameter.*sample_shape"),
+        (Nothing, "no parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_trained(table, student, match):
+    with pytest.raises(ValueError, match=match):
+        tiny(student=student).fit(*table)
