@@ -1,8 +1,7 @@
 """Baselines: small sets whose samples are chosen or computed, not learned.
 
 A distilled set should do better than these. A baseline is a distiller whose samples stay fixed. It
-chooses them, and a step size, on training data. Schedules, students, scores and files are those of
-a distiller.
+chooses them, and a step size, on training data. All else is as in a distiller.
 """
 
 from __future__ import annotations
@@ -252,10 +251,7 @@ class Baseline(FittedClassifier, BaseDistiller):
 def _scorer(
     problem: Problem, schedule: tuple[int, int], seed: int, rng: np.random.Generator
 ) -> Callable[[Array, float], float]:
-    """A function (samples, step size) -> mean accuracy of students on training data.
-
-    No evaluation draws the initial weights of these students.
-    """
+    """(samples, step size) -> mean accuracy on training data, of students no evaluation draws."""
     real, recipe, device = problem.real, problem.recipe, problem.device
     rows = _share_of_each_class(real.y, _MAX_ROWS, rng)
     seen = RealData(real.X, real.y, rows, recipe.units, _BATCH, device)
@@ -366,8 +362,7 @@ class KCenters(Baseline):
     ----------
     Gonzalez (1985), Clustering to minimize the maximum intercluster distance. Sener and Savarese
     (2018), Active learning for convolutional neural networks: a core-set approach,
-    arXiv:1708.00489. They measure distances between features of a network; this class measures
-    them between samples.
+    arXiv:1708.00489. There, distances are between features of a network; here, between samples.
 
     Examples
     --------
@@ -382,17 +377,14 @@ class KCenters(Baseline):
 
 
 class Herding(Baseline):
-    """Real samples whose mean is close to the mean of their class, chosen one by one.
-
-    Each is the sample that brings the mean of those chosen closest to the mean of the class.
+    """Real samples of each class, each the one that brings their mean closest to the class mean.
 
     Parameters are those of `Baseline`.
 
     References
     ----------
     Welling (2009), Herding dynamical weights to learn. Rebuffi, Kolesnikov, Sperl and Lampert
-    (2017), iCaRL, arXiv:1611.07725. They take means of features of a network; this class takes
-    means of samples.
+    (2017), iCaRL, arXiv:1611.07725. There, means are of features of a network; here, of samples.
 
     Examples
     --------

@@ -41,10 +41,15 @@ class Evaluation(NamedTuple):
     mean, std : float
         Mean and standard deviation of ``scores``.
     scores : ndarray of shape (n_inits,)
-        Score of each student after the whole schedule: accuracy, R² in a regression, or that of
-        ``scoring``.
+        Score of each student after the whole schedule: accuracy, R² for regression, or the score
+        that ``scoring`` names.
     step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
-        Score before the first gradient step and after each step; or one row, after the last.
+        Scores before the first gradient step and after each step, with ``each_step=True``.
+        Otherwise one row, the scores after the last step.
+
+    See Also
+    --------
+    DistilledData.evaluate : Returns these scores.
 
     Examples
     --------

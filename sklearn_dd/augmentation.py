@@ -329,20 +329,7 @@ class Chain:
     augments: tuple[Augment, ...]
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply the augmentations.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, channels, height, width)
-            Images.
-        generator : torch.Generator
-            Source of all draws.
-
-        Returns
-        -------
-        Tensor of shape (n, channels, height, width)
-            The transformed images.
-        """
+        """Apply the augmentations to images (n, channels, height, width)."""
         for augment in self.augments:
             images = augment(images, generator)
         return images
@@ -378,20 +365,7 @@ class OneOf:
     augments: tuple[Augment, ...]
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw an augmentation and apply it.
-
-        Parameters
-        ----------
-        images : Tensor of shape (n, channels, height, width)
-            Images.
-        generator : torch.Generator
-            Source of all draws.
-
-        Returns
-        -------
-        Tensor of shape (n, channels, height, width)
-            The transformed images.
-        """
+        """Draw an augmentation and apply it to images (n, channels, height, width)."""
         return self.augments[_whole(generator, len(self.augments))](images, generator)
 
 

@@ -26,6 +26,8 @@ from sklearn_dd import (
     train_pool,
 )
 from sklearn_dd._distillers.monitor import Monitor
+from sklearn_dd._engine import Stream, draw
+from sklearn_dd._student import replay_student
 from sklearn_dd.methods import Hypergradient, OuterProblem
 
 Array = NDArray[Any]
@@ -218,6 +220,20 @@ def assert_same_weights(one: Any, other: Any, atol: float = 1e-5) -> None:
 def start_of(student: Any) -> dict[str, Tensor]:
     """The weights that a trained student started from."""
     return student.get_params_for("module")["weights"]
+
+
+def evaluated_students(distiller: Any, n: int) -> list[Any]:
+    """The students that ``evaluate`` trains, each as skorch trains it."""
+    recipe, seed, data = distiller.recipe_, distiller.seed_, distiller.transform()
+    spec = recipe.spec()
+    starts = draw(recipe.prior(spec, seed), range(n), seed, Stream.EVALUATE)
+    return [
+        replay_student(
+            spec, {name: p[i] for name, p in starts.items()}, recipe.units, recipe.targets, *data,
+            torch.device("cpu"),
+        )
+        for i in range(n)
+    ]  # fmt: skip
 
 
 def weights_of(student: Any) -> dict[str, Tensor]:

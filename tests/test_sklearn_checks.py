@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from sklearn_dd import (
+    KMeansCenters,
     xavier_normal,
 )
 
@@ -22,14 +23,19 @@ from .helpers import (
     EXPECTED_FAILURES,
     named,
     same,
+    small_baseline,
     through_joblib,
     through_pickle,
     tiny,
     tiny_for_images,
 )
 
+CHECKED_BASELINE = small_baseline(KMeansCenters, n_per_class=4, n_epochs=30, step_sizes=[1.0])
 
-@parametrize_with_checks([CHECKED], expected_failed_checks=lambda _: EXPECTED_FAILURES)
+
+@parametrize_with_checks(
+    [CHECKED, CHECKED_BASELINE], expected_failed_checks=lambda _: EXPECTED_FAILURES
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sklearn_dd._engine import (
-    Stream,
-    draw,
-)
-from sklearn_dd._student import replay_student, weight_prior
+from sklearn_dd import ConvNet
+from sklearn_dd._engine.fast import tracing
+from sklearn_dd._student import Acceleration
 
 from ..helpers import (
     OneAtATime,
     Wide,
+    evaluated_students,
+    net,
+    same,
     tiny,
     tiny_for_images,
 )
@@ -37,15 +37,67 @@ def test_students_at_once_do_as_one_after_the_other(table, images, make):
     X, y = table if make is tiny else images
     distiller = make(n_per_class=2, n_steps=2).fit(X, y)
     together = distiller.evaluate(X, y, n_inits=4)
-    recipe = distiller.recipe_
-    spec = recipe.spec()
-    prior = weight_prior("random", spec, distiller.seed_)
-    starts = draw(prior, range(4), distiller.seed_, Stream.EVALUATE)
-    data = distiller.transform()
-    for i, score in enumerate(together.scores):
-        student = replay_student(
-            spec, {n: p[i] for n, p in starts.items()}, recipe.units, recipe.targets, *data,
-            torch.device("cpu"),
-        )  # fmt: skip
+    for student, score in zip(evaluated_students(distiller, 4), together.scores, strict=True):
         assert score == pytest.approx(np.mean(student.predict(X) == y))
     assert_array_equal(distiller.evaluate(X, y, n_inits=2).scores, together.scores[:2])
+
+
+def test_only_zero_turns_acceleration_off(monkeypatch):
+    monkeypatch.delenv("SKLEARN_DD_ACCELERATE", raising=False)
+    assert Acceleration.from_environment() == (True, True, True)
+    for value, on in (("0", False), ("1", True), ("", True)):
+        monkeypatch.setenv("SKLEARN_DD_ACCELERATE", value)
+        assert Acceleration.from_environment() == (on, on, on)
+    assert Acceleration(tracing=True, convolution=False, pooling=False).kernels() == {}
+
+
+@pytest.mark.parametrize("make", [tiny, tiny_for_images], ids=["table", "images"])
+def test_traced_steps_give_the_same_bits(table, images, make, monkeypatch):
+    X, y = table if make is tiny else images
+    # Traced on a CPU, convolutions of a size are computed as autograd computes them.
+    student = net() if make is tiny else net(ConvNet, width=4, depth=1)
+    settings = {"student": student, "n_per_class": 2, "n_steps": 2, "labels": "soft"}
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
+    traced = make(**settings).fit(X, y)
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 10**9)
+    by_autograd = make(**settings).fit(X, y)
+    assert traced.acceleration_["traced_steps"] > 0
+    assert by_autograd.acceleration_["traced_steps"] == 0
+    assert by_autograd.acceleration_["autograd_steps"] > 0
+    assert same(traced.transform(), by_autograd.transform())
+    assert traced.history_ == by_autograd.history_
+
+
+def test_all_steps_are_counted(table, monkeypatch):
+    settings = {"n_per_class": 2, "n_steps": 2, "validation_fraction": 0, "n_inits": 1}
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
+    found = tiny(**settings).fit(*table).acceleration_
+    # Three iterations of 3 x 2 steps each; what a trace is checked with may count too.
+    assert found["traced_steps"] + found["autograd_steps"] >= 18
+    assert 0 < found["traced_steps"] < 18
+    assert found["refusals"] == []
+
+
+class Branching(OneAtATime):
+    """A student whose step depends on a value, so that it cannot be traced."""
+
+
+def test_a_refusal_says_why(table, monkeypatch):
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
+    found = tiny(student=Branching).fit(*table).acceleration_
+    assert found["traced_steps"] == 0
+    assert found["autograd_steps"] > 0
+    assert len(found["refusals"]) > 0
+
+
+def test_without_acceleration_the_same_is_learned(table, monkeypatch):
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
+    fast = tiny().fit(*table)
+    assert fast.acceleration_["traced_steps"] > 0
+    monkeypatch.setenv("SKLEARN_DD_ACCELERATE", "0")
+    plain = tiny().fit(*table)
+    assert plain.acceleration_ == {
+        "traced_steps": 0, "autograd_steps": None, "refusals": ["acceleration is off"],
+    }  # fmt: skip
+    assert same(plain.transform(), fast.transform())
+    assert_array_equal(plain.predict_proba(table[0]), fast.predict_proba(table[0]))
