@@ -1,0 +1,6 @@
+"""What a distilled set has to beat: small sets that are chosen, not learned."""
+
+from .base import Baseline
+from .kinds import ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+
+__all__ = ["Baseline", "ClassMeans", "Herding", "KCenters", "KMeansCenters", "RandomSamples"]
