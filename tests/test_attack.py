@@ -19,6 +19,8 @@ from sklearn_dd import (
     TargetedAttack,
     attack_report,
 )
+from sklearn_dd._engine import StudentFn
+from sklearn_dd._evaluation import Training
 
 from .helpers import (
     net,
@@ -170,3 +172,17 @@ def test_a_distiller_of_numbers_is_attacked_by_none(table):
 def test_without_an_attack_there_is_nothing_to_report(fitted, table):
     with pytest.raises(TypeError, match="attack must be a TargetedAttack"):
         attack_report(fitted, *table)
+
+
+def test_each_net_is_trained_once(table, pools, monkeypatch):
+    distiller = attacker(init=pools[0], n_epochs=3, max_iter=3).fit(*table)
+    steps, schedules = [], []
+    step, trained = StudentFn.step, Training.trained
+    monkeypatch.setattr(StudentFn, "step", lambda *given: steps.append(1) or step(*given))
+    monkeypatch.setattr(
+        Training, "trained", lambda self: schedules.append(len(self.steps)) or trained(self)
+    )
+    report = attack_report(distiller, *table, n_inits=5)
+    assert report.after.accuracy.shape == (5,)
+    assert len(steps) == 3  # of five stacked nets
+    assert sorted(schedules) == [0, 3]  # before, nets are as they come

@@ -10,16 +10,17 @@ from sklearn.base import clone
 from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_dd import (
+    Baseline,
     ClassMeans,
     ConvNet,
     Herding,
     KCenters,
     KMeansCenters,
     RandomSamples,
-    _baselines,
     load_distilled,
     save_distilled,
 )
+from sklearn_dd._baselines import base
 
 from .helpers import (
     net,
@@ -141,7 +142,7 @@ def test_a_step_size_at_which_students_diverge_is_not_chosen(table):
 
 
 def test_large_samples_are_all_looked_at_where_they_are_wanted(table, monkeypatch):
-    monkeypatch.setattr(_baselines, "_MAX_VALUES", 13 * 4)
+    monkeypatch.setattr(base, "_MAX_VALUES", 13 * 4)
     X_real, y_real, _ = small(RandomSamples, n_per_class=20).fit_transform(*table)
     assert len(np.unique(X_real[y_real == 0], axis=0)) == 20
 
@@ -213,3 +214,31 @@ def test_a_baseline_has_no_parameter_of_learning_samples():
 def test_a_wrong_parameter_is_named(wrong, message, table):
     with pytest.raises(ValueError, match=message):
         small(RandomSamples, **wrong).fit(*table)
+
+
+class Extremes(Baseline):
+    """A baseline of a user: the samples farthest from the mean, and as few as there are."""
+
+    @staticmethod
+    def choose(z, wanted, rng):
+        return z[np.linalg.norm(z - z.mean(axis=0), axis=1).argsort()[::-1][: min(2, wanted)]]
+
+
+def test_a_baseline_of_ones_own_chooses_the_samples(table):
+    X, y = table
+    own = small(Extremes, n_per_class=4).fit(X, y)
+    for c in range(3):
+        z, chosen = standardised(own, X[y == c]).numpy(), of_class(own, own.transform(), c)
+        far = z[np.linalg.norm(z - z.mean(axis=0), axis=1).argsort()[::-1][:2]]
+        assert_allclose(chosen, np.tile(far, (2, 1)), atol=1e-4)  # fewer are repeated
+    assert own.evaluate(X, y, n_inits=3).scores.shape == (3,)
+    assert clone(own).get_params()["n_per_class"] == 4
+    learned = small(Extremes, schedule="learned", max_iter=4).fit(X, y)
+    assert len(np.unique(learned.lrs_)) == 3
+    assert learned.n_iter_ == 4
+
+
+def test_choosing_counts_as_an_iteration(table):
+    baseline = small(RandomSamples).fit(*table)
+    assert baseline.n_iter_ == 1
+    assert baseline.history_["loss"] == []

@@ -1,4 +1,4 @@
-"""The students that are built in: their shapes, their names, and that one can differentiate them twice."""
+"""The built-in students: their shapes, their names, and that one can differentiate them twice."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -215,6 +215,12 @@ class Baseline(FittedClassifier, BaseDistiller):
         if self.schedule == "fixed":
             return []
         return [Phase(StepSizesOnly(), problem.real.targets.objective, 0.0, 1.0)]
+
+    def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Any) -> Self:
+        super()._publish(problem, distilled, monitor)
+        # scikit-learn asks for an iteration of all that have max_iter: choosing counts as one.
+        self.n_iter_ = max(1, self.n_iter_)
+        return self
 
     def _choose(self, problem: Problem, rng: np.random.Generator) -> Array:
         """Samples (n, *input_shape) in the units of X, ordered by step, class within step."""

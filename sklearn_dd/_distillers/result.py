@@ -153,35 +153,36 @@ class FittedDistiller(
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Samples that no fit has seen.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Their classes, labels or numbers.
+            Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
-            Students. The nets of a pool are used at most once each, one known net once.
+            Number of students. Each net of a pool is used at most once, a single known net once.
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture; ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that they were distilled for, a skorch net by its own.
-        init : None, {"random", "fixed"}, callable, list, dict or path-like, default=None
-            Another weight prior. ``None`` takes the prior that the data were distilled for; another
-            architecture takes it only if it is a callable, and ``"random"`` otherwise. The data
-            were distilled for the nets of their pool: to know what other nets learn, pass nets
-            that were held out.
+            Another architecture. ``None`` takes the one that the data were distilled for. A class
+            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
+            Another weight prior. ``None`` takes the prior that the data were distilled for. Another
+            architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
+            that were distilled for a pool suit its nets best. To score other nets, pass held-out
+            nets.
         n_epochs : int or None, default=None
             Another number of distilled epochs. Beyond the learned ones, the step sizes of the last
             epoch are repeated.
         each_step : bool, default=False
-            Score students before the first step and after each step too. With many steps and
-            samples that takes longer than training.
+            Score students before the first step and after each step. With many steps and samples,
+            this takes longer than training.
         scoring : str, callable or None, default=None
-            A scorer of scikit-learn, by name or as ``(estimator, X, y) -> float``. ``None`` is
-            accuracy, the share of samples with all labels right, or R².
+            A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``. ``None`` takes
+            accuracy for a multiclass y, the fraction of samples with all labels correct for a
+            multilabel y, and R² for regression.
         random_state : int, RandomState instance or None, default=None
-            Decides the initial weights. ``None`` takes a stream of the fit's own seed from which
-            the fit never drew.
+            Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
+            the fit did not draw.
 
         Returns
         -------
         Evaluation
-            ``mean``, ``std``, ``scores`` (n_inits,) and ``step_scores``: (T + 1, n_inits) with
-            ``each_step=True``, else (1, n_inits).
+            ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
 
         See Also
         --------

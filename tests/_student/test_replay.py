@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import is_classifier, is_regressor
+from sklearn.metrics import accuracy_score, r2_score
 from skorch import NeuralNetClassifier
 from torch.nn import functional as F
 
@@ -23,6 +25,7 @@ from ..helpers import (
     start_of,
     tiny,
     tiny_for_images,
+    tiny_regressor,
     weights_of,
 )
 
@@ -98,3 +101,45 @@ def test_the_skorch_student_refuses_another_width(table):
     distiller = tiny().fit(*table)
     with pytest.raises(RuntimeError, match="invalid for input of size"):
         distiller.student_.predict(np.zeros((10, 26), np.float32))
+
+
+NAMES = {
+    "words": np.array(["red", "rosé", "white"]),
+    "numbers": np.array([-3, 7, 1000]),
+    "indices": np.array([0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize("labels", ["hard", "soft", "free"])
+def test_a_trained_student_predicts_labels(table, names, labels):
+    X, y = table[0], NAMES[names][table[1]]
+    distiller = tiny(n_epochs=10, distill_lr=0.5, labels=labels).fit(X, y)
+    for student in (distiller.student_, distiller.transform().train(random_state=1)):
+        assert is_classifier(student)
+        assert_array_equal(student.classes_, NAMES[names])
+        predicted = student.predict(X)
+        assert_array_equal(predicted, student.classes_[student.predict_proba(X).argmax(axis=1)])
+        assert student.score(X, y) == accuracy_score(y, predicted) > 0.5
+        assert_allclose(student.predict_proba(X).sum(axis=1), 1, atol=1e-5)
+    assert_array_equal(distiller.student_.predict(X), distiller.predict(X))
+
+
+def test_a_trained_student_of_several_labels_predicts_ones_and_zeros(table):
+    X, y = table[0], np.eye(3, dtype=int)[table[1]]
+    distiller = tiny().fit(X, y)
+    student = distiller.student_
+    assert_array_equal(student.classes_, [0, 1, 2])
+    assert_array_equal(student.predict(X), distiller.predict(X))
+    assert_array_equal(student.predict(X), student.predict_proba(X) > 0.5)
+    assert student.score(X, y) == distiller.score(X, y)
+
+
+def test_a_trained_student_of_a_regression_predicts_numbers(table):
+    X, y = table[0][:, 1:], table[0][:, 0]
+    distiller = tiny_regressor().fit(X, y)
+    student = distiller.student_
+    assert is_regressor(student)
+    assert student.predict(X).shape == y.shape
+    assert_allclose(student.predict(X), distiller.predict(X))
+    assert student.score(X, y) == pytest.approx(r2_score(y, distiller.predict(X)))

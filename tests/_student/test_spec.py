@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from skorch import NeuralNetClassifier
+from numpy.testing import assert_array_equal
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
 
 from sklearn_dd import (
@@ -24,6 +26,7 @@ from ..helpers import (
     named,
     net,
     tiny,
+    tiny_regressor,
 )
 
 
@@ -212,3 +215,66 @@ class Nothing(nn.Module):
 def test_parameters_that_cannot_be_trained(table, student, match):
     with pytest.raises(ValueError, match=match):
         tiny(student=student).fit(*table)
+
+
+REFUSED = {
+    "criterion": ({"criterion": nn.MultiMarginLoss}, "criterion MultiMarginLoss"),
+    "criterion__weight": (
+        {"criterion": nn.CrossEntropyLoss, "criterion__weight": torch.ones(3)},
+        "criterion CrossEntropyLoss with .*weight",
+    ),
+    "criterion__label_smoothing": (
+        {"criterion": nn.CrossEntropyLoss, "criterion__label_smoothing": 0.1},
+        "label_smoothing",
+    ),
+    "callbacks": ({"callbacks": [EarlyStopping()]}, "callbacks=.*EarlyStopping"),
+    "named callbacks": ({"callbacks": [("lr", LRScheduler())]}, "callbacks=.*LRScheduler"),
+    "weight decay": ({"optimizer__weight_decay": 1e-4}, "optimizer SGD with .*weight_decay"),
+    "nesterov": ({"optimizer__momentum": 0.9, "optimizer__nesterov": True}, "nesterov"),
+    "decay of Adam": (
+        {"optimizer": torch.optim.Adam, "optimizer__weight_decay": 1e-4},
+        "optimizer Adam with .*weight_decay",
+    ),
+    "optimizer": ({"optimizer": torch.optim.LBFGS}, "optimizer LBFGS"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("where", ["fit", "evaluate", "train"])
+def test_what_a_distilled_schedule_would_ignore_is_refused_by_name(table, fitted, case, where):
+    settings, rule = REFUSED[case]
+    student = NeuralNetClassifier(MLP, **settings)
+    calls = {
+        "fit": lambda: tiny(student=student).fit(*table),
+        "evaluate": lambda: fitted.evaluate(*table, student=student),
+        "train": lambda: fitted.transform().train(student),
+    }
+    with pytest.raises(ValueError, match=f"student has (the )?{rule}|student has .*{rule}"):
+        calls[where]()
+
+
+def test_the_criteria_that_say_what_students_learn_by_are_taken(table):
+    X, y = table
+    plain, named = (
+        tiny(student=NeuralNetClassifier(MLP, **settings)).fit(X, y)
+        for settings in ({}, {"criterion": nn.CrossEntropyLoss})
+    )
+    assert_array_equal(named.X_syn_, plain.X_syn_)
+    with pytest.raises(ValueError, match="criterion MSELoss"):
+        tiny(student=NeuralNetClassifier(MLP, criterion=nn.MSELoss)).fit(X, y)
+    plain, named = (
+        tiny_regressor(student=NeuralNetRegressor(MLP, **settings)).fit(X, X[:, 0])
+        for settings in ({}, {"criterion": nn.MSELoss})
+    )
+    assert_array_equal(named.X_syn_, plain.X_syn_)
+    with pytest.raises(ValueError, match="criterion L1Loss"):
+        tiny_regressor(student=NeuralNetRegressor(MLP, criterion=nn.L1Loss)).fit(X, X[:, 0])
+    labels = np.eye(3)[y]
+    tiny(student=NeuralNetClassifier(MLP, criterion=nn.BCEWithLogitsLoss)).fit(X, labels)
+    with pytest.raises(ValueError, match="criterion CrossEntropyLoss"):
+        tiny(student=NeuralNetClassifier(MLP, criterion=nn.CrossEntropyLoss)).fit(X, labels)
+
+
+def test_what_the_distilled_schedule_replaces_has_no_effect(table):
+    other = net().set_params(lr=9.0, max_epochs=77, batch_size=1, train_split=None)
+    assert_array_equal(tiny(student=other).fit(*table).X_syn_, tiny().fit(*table).X_syn_)

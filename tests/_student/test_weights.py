@@ -166,3 +166,22 @@ def test_one_net_that_is_not_in_a_list(table):
 def test_evaluate_an_unknown_prior(table, fitted):
     with pytest.raises(ValueError, match=r"init.*'magic'"):
         fitted.evaluate(*table, init="magic")
+
+
+def test_a_folder_may_be_named_by_a_str(table, tmp_path):
+    nets = small_pool(*table, 2, folder=tmp_path)
+    from_str, from_list = (tiny(init=init).fit(*table) for init in (str(tmp_path), nets))
+    assert_array_equal(from_str.X_syn_, from_list.X_syn_)
+    pooled = small_pool(*table, 1, init=str(tmp_path), random_state=1)
+    assert len(pooled) == 1
+    found = from_list.evaluate(*table, init=str(tmp_path)).scores
+    assert_array_equal(found, from_list.evaluate(*table, init=nets).scores)
+
+
+@pytest.mark.parametrize("init", ["randm", "no/such/folder"])
+def test_a_name_that_is_no_folder_is_answered_with_the_names(table, init):
+    rule = f"init='{init}' is neither 'random' nor 'fixed', nor a folder"
+    with pytest.raises(ValueError, match=rule):
+        tiny(init=init).fit(*table)
+    with pytest.raises(ValueError, match=rule):
+        small_pool(*table, 1, init=init)

@@ -197,7 +197,7 @@ class Traced:
     def _forget(self, loss: InnerLoss | None) -> None:
         self._loss = loss
         self._seen: Counter[Any] = Counter()
-        self._programs: dict[Any, Any] = {}
+        self._programs: dict[Any, Any] = {}  # None where steps stay with autograd
 
     def step(self, loss: InnerLoss, carry: Carry, step: Step) -> Carry:
         """The carry after one step, without a graph. It may overwrite its argument."""
@@ -216,7 +216,8 @@ class Traced:
         shapes = (*((t.shape, t.stride(), t.dtype) for t in step), *(p.shape for p in flat(carry)))
         key = kind, shapes
         self._seen[key] += 1
-        if self._seen[key] == TRACE_AFTER and current_thread() is main_thread():
+        due = self._seen[key] >= TRACE_AFTER and key not in self._programs
+        if due and current_thread() is main_thread():
             self._programs[key] = self._accept(kind, loss, carry, step)
         found = self._programs.get(key)
         self.n_traced += found is not None

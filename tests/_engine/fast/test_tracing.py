@@ -349,14 +349,21 @@ def test_without_a_tracer_steps_are_autograds_and_it_says_so(monkeypatch):
     assert_refused(student, problem.lrs.numel(), reason)
 
 
-def test_a_program_that_is_not_autograd_is_refused(monkeypatch):
-    """Also where it agrees on one of two steps."""
-    verdicts = iter([True, False] * 2)
-    monkeypatch.setattr(ReversibleStep, "agrees_with", lambda *_: next(verdicts))
+def test_a_program_that_agrees_in_one_place_alone_is_refused(monkeypatch):
+    """The other place is that of mirrored parameters and samples."""
+    places = []
+
+    def agrees_with(program, optimizer, loss, carry, step):
+        places.append((carry[0]["0.weight"], step[0]))
+        return len(places) % 2 == 1
+
+    monkeypatch.setattr(ReversibleStep, "agrees_with", agrees_with)
     problem = mlp()
     student = accelerated(problem)
     assert_equal(Unrolled()(problem.outer(student=student)), Unrolled()(problem.outer()))
-    assert list(verdicts) == []
+    here, mirrored, *_ = places
+    assert len(places) == 2 * 2  # of programs of torch's own functions, and of its operations
+    assert_equal(mirrored, [-part for part in here])
     reason = "ReversibleStep: its results differ from autograd's"
     assert_refused(student, problem.lrs.numel(), reason)
 
