@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,20 +32,16 @@ ROWS = [
       for n in (1024, 256)),
     *((name, 30, n) for name in ("ConvNet 8 × 8", "ConvNet 16 × 16") for n in (1024, 256)),
 ]  # fmt: skip
-PIECES = Acceleration._fields
-OFF = {piece: Acceleration()._replace(**{piece: False}) for piece in PIECES} | {"all": PLAIN}
+OFF = {piece: Acceleration()._replace(**{piece: False}) for piece in Acceleration._fields}
+OFF["all"] = PLAIN
 AT_LEAST = 0.05  # seconds of a timed block; shorter runs are repeated
-
-ALLOCATED = ["LeNet", "ConvNet 16 × 16"]
-PROCESSES = 5  # of each kind
+PROCESSES = 5  # of each kind, for the allocator
 SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 
-def outer_iteration(
-    network: str, n_epochs: int, n_real: int, acceleration: Acceleration
-) -> Callable[[], object]:
+def warm(network: str, n_epochs: int, n_real: int, on: Acceleration) -> Callable[[], object]:
     """An outer iteration, after it has run twice."""
-    problem = outer_problem(network, n_epochs, n_real=n_real, acceleration=acceleration)
+    problem = outer_problem(network, n_epochs, n_real=n_real, acceleration=on)
     run = partial(default_method(problem), problem)
     run()
     run()
@@ -53,9 +50,9 @@ def outer_iteration(
 
 def ablate(network: str, n_epochs: int, n_real: int, n_rounds: int) -> dict[str, Any]:
     """Milliseconds of the full runs, and the ratios off / on of each round."""
-    on = outer_iteration(network, n_epochs, n_real, Acceleration())
+    on = warm(network, n_epochs, n_real, Acceleration())
     pieces = ["tracing"] if network == "MLP" else [*OFF]  # it has nothing else to accelerate
-    off = {piece: outer_iteration(network, n_epochs, n_real, OFF[piece]) for piece in pieces}
+    off = {piece: warm(network, n_epochs, n_real, OFF[piece]) for piece in pieces}
     repeats = max(1, round(AT_LEAST / seconds(on).cpu))
     full = [seconds(on, repeats)]
     ratios: dict[str, dict[str, list[float]]] = {piece: {"wall": [], "cpu": []} for piece in off}
@@ -66,18 +63,16 @@ def ablate(network: str, n_epochs: int, n_real: int, n_rounds: int) -> dict[str,
             for clock, of_clock in ratios[piece].items():
                 before, after = (getattr(neighbour, clock) for neighbour in full[-2:])
                 of_clock.append(2 * getattr(without, clock) / (before + after))
-    found = {"row": [network, n_epochs, n_real], "ratios": ratios}
-    for clock in ("wall", "cpu"):
-        found[clock] = [1000 * getattr(one, clock) for one in full]
-    return found
+    wall = [1000 * one.wall for one in full]
+    return {"row": [network, n_epochs, n_real], "ratios": ratios, "wall": wall}
 
 
-def allocator(n_processes: int) -> Iterator[list[str]]:
+def allocator() -> Iterator[list[str]]:
     """Outer iterations in fresh processes, with and without the settings in turns."""
     yield ["network", "default", "with the settings", "default / settings", "page faults"]
-    for network in ALLOCATED:
+    for network in ("LeNet", "ConvNet 16 × 16"):
         found: dict[str, list[dict[str, float]]] = {"default": [], "settings": []}
-        for kind in n_processes * [*found]:
+        for kind in PROCESSES * [*found]:
             clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
             done = subprocess.run(
                 [sys.executable, __file__, "--time", network],
@@ -94,9 +89,7 @@ def allocator(n_processes: int) -> Iterator[list[str]]:
 
 def time_alone(network: str, n_runs: int = 7) -> None:
     """Print the median time and page faults of an outer iteration of this process."""
-    import resource  # which Windows lacks
-
-    run = outer_iteration(network, 30, 1024, Acceleration())
+    run = warm(network, 30, 1024, Acceleration())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     cpu = statistics.median(seconds(run).cpu for _ in range(n_runs))
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
@@ -104,6 +97,7 @@ def time_alone(network: str, n_runs: int = 7) -> None:
 
 
 def quartiles(ratios: list[float]) -> str:
+    """The median, and the first and third quartile."""
     low, mid, high = statistics.quantiles(ratios, n=4, method="inclusive")
     return f"{mid:.2f} [{low:.2f}–{high:.2f}]"
 
@@ -116,24 +110,22 @@ def page(found: list[dict[str, Any]], allocated: list[list[str]], command: str) 
         rows.append([*map(str, of["row"]), f"{statistics.median(of['wall']):.0f} ms", *cells])
     n_rounds = len(found[0]["ratios"]["tracing"]["cpu"])
     head = (
-        f"``{command}``, one thread of a {MACHINE}. Milliseconds are medians of wall time. The "
-        f"other\ncolumns are times with the piece off over times with all pieces on: medians and "
-        f"quartiles of\n{n_rounds} paired rounds, by processor time. Ten images a step.\n\n"
+        f"``{command}``, one thread of a {MACHINE}. Milliseconds are medians of wall time. The\n"
+        "other columns are the time with a piece off over the time with all pieces on: medians\n"
+        f"and quartiles of {n_rounds} paired rounds, by processor time. Ten images a step.\n\n"
     )
     below = (
-        f"\nThe memory allocator: T = 30, a real batch of 1,024, medians of {PROCESSES} fresh "
-        f"processes of each kind\nin turns. The settings are "
-        f"``{' '.join(f'{k}={v}' for k, v in SETTINGS.items())}``.\n\n"
+        f"\nThe memory allocator: T = 30, a real batch of 1,024, {PROCESSES} fresh processes of "
+        "each kind in turns,\nmedians of the processor time and page faults of an outer iteration. "
+        f"The settings are\n``{' '.join(f'{k}={v}' for k, v in SETTINGS.items())}``.\n\n"
     )
     return head + list_table(rows) + (below + list_table(allocated) if allocated else "")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--time", metavar="NETWORK", choices=ALLOCATED, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description="What each piece of acceleration gains.")
+    parser.add_argument("--rounds", type=int, default=12, help="at least two")
+    parser.add_argument("--time", help=argparse.SUPPRESS)  # for the processes of the allocator
     given = parser.parse_args()
     torch.set_num_threads(1)
     trace_at_once()
@@ -144,14 +136,10 @@ def main() -> None:
     found: list[dict[str, Any]] = []
     for row in ROWS:
         found.append(ablate(*row, given.rounds))
-        cells = {piece: quartiles(of["cpu"]) for piece, of in found[-1]["ratios"].items()}
-        print(*row, f"{statistics.median(found[-1]['wall']):.1f} ms", cells, flush=True)
-        (MEASURED / "ablation.json").write_text(json.dumps(found, indent=None) + "\n")
+        print(*row, {p: quartiles(of["cpu"]) for p, of in found[-1]["ratios"].items()}, flush=True)
+        (MEASURED / "ablation.json").write_text(json.dumps(found) + "\n")
         (MEASURED / "ablation.rst").write_text(page(found, [], command))
-    allocated = []
-    for cells in allocator(PROCESSES):
-        print(*cells, sep=" | ", flush=True)
-        allocated.append(cells)
+    allocated = [*allocator()]
     (MEASURED / "ablation.rst").write_text(page(found, allocated, command))
 
 

@@ -19,7 +19,7 @@ from sklearn_dd._student import Acceleration, choose_student, student_fn
 
 CPU = torch.device("cpu")
 TARGETS = Multiclass(np.arange(10))
-PLAIN = Acceleration(tracing=False, convolution=False, pooling=False)
+PLAIN = Acceleration(*[False for _ in Acceleration._fields])
 NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "LeNet": (LeNet, (1, 28, 28)),
     "MLP": (MLP, (784,)),

@@ -145,6 +145,11 @@ def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
     y : array-like
         The true y as the user holds it.
     """
+    if not isinstance(scoring, str) and not callable(scoring):
+        raise TypeError(
+            f"scoring must be the name of a scorer or a callable, got {scoring!r}. For several "
+            "metrics, evaluate once with each."
+        )
     kind = _Regressor if isinstance(targets, Continuous) else _Classifier
     # Checks the name, or that it is callable.
     measure = check_scoring(kind(targets, None), scoring=scoring)

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,15 @@ def test_all_that_is_public_imports_from_the_top():
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
         }
         assert classes <= set(sklearn_dd.__all__)
+
+
+@pytest.mark.parametrize("public", [*sklearn_dd.__all__, "methods.Method", "methods.OuterProblem"])
+def test_what_is_public_is_in_the_reference_with_an_example(public):
+    page = (PACKAGE.parent / "docs" / "api.rst").read_text()
+    assert f"   {public}\n" in page
+    found = attrgetter(public)(sklearn_dd)
+    # A constant has the docstring of its class.
+    assert ">>>" in found.__doc__ or public in {"COLOR", "DSA", "methods.OuterProblem"}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) == "_engine"], ids=name)

@@ -17,6 +17,7 @@ from sklearn_dd import (
     _pools,
     load_pool,
     shift,
+    train_pool,
 )
 from sklearn_dd._data import Standardize
 from sklearn_dd._student import NET
@@ -114,7 +115,7 @@ def test_workers_share_the_work_and_it_travels_to_them(table, monkeypatch):
     assert_same(shared, small_pool(*table, 4, at_once=1))
 
 
-def test_an_interrupted_run_goes_on_to_the_same_pool(table, tmp_path, monkeypatch):
+def test_an_interrupted_run_continues_to_the_same_pool(table, tmp_path, monkeypatch):
     whole = small_pool(*table, 5, at_once=2)
     train, calls = _pools._train, []
 
@@ -298,3 +299,17 @@ def test_the_global_generator_is_left_alone(table):
     before = torch.random.get_rng_state()
     small_pool(*table, 1)
     assert_array_equal(before, torch.random.get_rng_state())
+
+
+def test_a_pool_is_of_the_default_student_unless_another_is_named(table):
+    X, y = table
+    by_default, named = (
+        train_pool(X, y, 2, n_epochs=1, random_state=0, **student)
+        for student in ({}, {"student": MLP})
+    )
+    assert_same(by_default, named)
+    assert len(by_default) == 2
+    (narrow,) = train_pool(X, y, 1, student=net(width=3), n_epochs=1, random_state=0)
+    assert narrow["1.weight"].shape == (3, 13)
+    with pytest.raises(TypeError, match="positional argument"):
+        train_pool(MLP, X, y, 1)

@@ -28,7 +28,7 @@ from sklearn_dd.methods import OuterProblem, naive_hypergradient
 
 SHAPE = (3, 224, 224)
 N_EPOCHS, N_REAL, N_ITER = 3, 32, 2
-PLAIN = Acceleration(tracing=False, convolution=False, pooling=False)
+PLAIN = Acceleration(*[False for _ in Acceleration._fields])
 
 
 def measure(run: Experiment) -> Iterator[Cell]:

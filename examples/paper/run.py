@@ -87,12 +87,12 @@ def section(script: str, settings: str, run: dict[str, Any]) -> str:
         fit = "" if cell["seconds"] is None else f"{cell['seconds']:.0f} s"
         rows.append(f"| {cell['what']} | {cell['paper']} | {here} | {cell['n_scores']} | {fit} |")
     figures = sorted(RESULTS.glob(f"{script}-*-{settings}.png"))
-    pictures = [f"![{path.stem}](paper/{path.name})\n" for path in figures]
+    images = [f"![{path.stem}](paper/{path.name})\n" for path in figures]
     made = f"`{run['command']} --seed {run['seed']}`, {run['machine']}."
     if "seconds" in run:
         made += f" The script took {run['seconds'] / 60:.0f} minutes."
     title = run["title"].rstrip(".") + ", quick settings" * (settings == "quick")
-    return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *pictures])
+    return "\n".join([f"## {title}\n", made, "", *rows, "", run["remark"], "", *images])
 
 
 def run(script: str, flags: list[str], earlier: Future[None] | None) -> None:

@@ -237,6 +237,8 @@ def _dense(y: Any) -> Any:
 def _as_float(y: Any) -> Any:
     if y is None:
         return None  # scikit-learn raises the error
+    if np.iscomplexobj(on_host(y)):
+        raise ValueError("Complex data not supported: y must hold real numbers.")
     try:
         return np.asarray(on_host(y)).astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -6,6 +6,8 @@ import re
 from functools import partial
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from scipy.sparse import csr_array
 
@@ -177,3 +179,69 @@ def test_evaluate_labels_of_another_length(table, fitted):
     X, y = table
     with pytest.raises(ValueError, match=r"y must have a label for each sample, 178, but has 177"):
         fitted.evaluate(X, y[:-1])
+
+
+# An error about a column names it.
+
+
+@pytest.fixture
+def people():
+    """A frame of three columns, and two classes."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(40, 3)), columns=["age", "height", "weight"])
+    return frame, np.arange(40) % 2
+
+
+@pytest.mark.parametrize("convert", [lambda frame: frame, pl.from_pandas], ids=["pandas", "polars"])
+@pytest.mark.parametrize("where", ["fit", "predict", "evaluate"])
+def test_a_column_that_is_not_finite_is_named(people, convert, where):
+    frame, y = people
+    distiller = tiny().fit(convert(frame), y)
+    frame.loc[3, "age"] = np.nan
+    arguments = (convert(frame),) if where == "predict" else (convert(frame), y)
+    with pytest.raises(ValueError, match=r"(?s)contains NaN.*such values in column 'age'\.$"):
+        getattr(distiller, where)(*arguments)
+
+
+def test_several_bad_columns_are_named(people):
+    frame, y = people
+    frame.loc[3, "age"], frame.loc[5, "weight"] = np.nan, np.inf
+    with pytest.raises(ValueError, match=r"such values in columns 'age', 'weight'\.$"):
+        tiny().fit(frame, y)
+    wide = pd.DataFrame(np.full((40, 9), np.nan)).add_prefix("f")
+    with pytest.raises(ValueError, match=r"columns 'f0', 'f1', 'f2', 'f3', 'f4' and 4 more\.$"):
+        tiny().fit(wide, y)
+
+
+def test_a_column_of_text_is_named(people):
+    frame, y = people
+    frame["name"] = ["Ada", "Alan"] * 20
+    with pytest.raises(ValueError, match=r"(?s)could not convert.*such values in column 'name'\.$"):
+        tiny().fit(frame, y)
+
+
+def test_a_column_that_float32_cannot_hold_is_named(people):
+    frame, y = people
+    frame.loc[3, "height"] = 1e39
+    with pytest.raises(ValueError, match=r"too large for float32.* in column 'height'\. Scale"):
+        tiny().fit(frame, y)
+
+
+def test_columns_of_an_array_are_named_by_their_index(people):
+    X, y = people[0].to_numpy(copy=True), people[1]
+    for value in (np.nan, np.inf, -np.inf):
+        X[7, 2] = value
+        with pytest.raises(ValueError, match=r"such values in column 2\.$"):
+            tiny().fit(X, y)
+    X[7, 2] = -1e39
+    with pytest.raises(ValueError, match=r"too large for float32.* in column 2\. Scale"):
+        tiny().fit(X, y)
+
+
+def test_a_label_that_no_sample_has_is_named(people):
+    frame, y = people
+    labels = pd.DataFrame({"red": y, "green": 0 * y, "blue": 1 - y})
+    with pytest.raises(ValueError, match=r"no sample has the labels of columns \['green'\]"):
+        tiny().fit(frame, labels)
+    with pytest.raises(ValueError, match=r"no sample has the labels of columns \[1\]"):
+        tiny().fit(frame, labels.to_numpy())

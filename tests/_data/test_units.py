@@ -6,7 +6,11 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_dd._data import Standardize, student_shape
 
 from ..helpers import (
     LAYOUTS,
@@ -132,3 +136,53 @@ def test_images_of_another_layout(images):
     distiller = tiny_for_images().fit(np.stack([X] * 3, axis=-1), y)
     with pytest.raises(ValueError, match=r"\(3, 8, 8\).*\(8, 8, 3\)|\(8, 8, 3\).*\(3, 8, 8\)"):
         distiller.predict(np.stack([X] * 3, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "asked", "seen"),
+    [
+        ((13,), None, (13,)),
+        ((8, 9), None, (1, 8, 9)),
+        ((3, 8, 9), None, (3, 8, 9)),
+        ((8, 9, 3), None, (3, 8, 9)),
+        ((3, 8, 3), None, (3, 8, 3)),  # channels are first where both could be
+        ((8, 9, 2), None, (8, 9, 2)),
+        ((8, 9, 2), (2, 8, 9), (2, 8, 9)),
+        ((72,), [np.int64(1), 8, 9], (1, 8, 9)),
+    ],
+)
+def test_the_shape_that_a_student_sees(given, asked, seen):
+    assert student_shape(given, asked) == seen
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_units_and_layout_can_be_undone(images, layout):
+    lay_out, sample_shape = LAYOUTS[layout]
+    X = lay_out(images[0]).astype(np.float32)
+    units = Standardize.fit(X.reshape(len(X), -1), X.shape[1:], sample_shape)
+    z = units(torch.tensor(X))
+    assert z.shape == (len(X), *sample_shape)
+    assert z.is_contiguous()
+    assert_allclose(units.inverse(z), X, atol=1e-4)
+    flat = units(torch.tensor(X.reshape(len(X), -1)))
+    assert torch.equal(flat, z), "a flat sample is the same sample"
+
+
+def test_a_table_is_standardised_as_scikit_learn_does_it(table):
+    X = np.float32(table[0])
+    units = Standardize.fit(X, (13,), (13,))
+    assert_allclose(units(torch.tensor(X)), StandardScaler().fit_transform(X), atol=1e-4)
+
+
+def test_channels_have_a_mean_and_a_scale_each(images):
+    X = LAYOUTS["colours last"][0](images[0]).astype(np.float32)
+    z = standardised(tiny_for_images().fit(X, images[1]), X)
+    assert_allclose(z.mean((0, 2, 3)), np.zeros(3), atol=1e-4)
+    assert_allclose(z.std((0, 2, 3)), np.ones(3), atol=1e-3)
+
+
+def test_a_nearly_constant_feature_has_no_outliers():
+    X = np.zeros((1000, 2), np.float32)
+    X[0] = 1, 100
+    z = Standardize.fit(X, (2,), (2,))(torch.tensor(X))
+    assert_allclose(z.amax(0) - z.amin(0), [10, 10], rtol=1e-4)

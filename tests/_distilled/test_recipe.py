@@ -52,7 +52,10 @@ def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
     X, y = images
     save_distilled(tmp_path / "d.safetensors", tiny(student=MLP, init="fixed").fit(X, y))
     loaded = load_distilled(tmp_path / "d.safetensors")
-    with pytest.warns(UserWarning, match=r"distilled for MLP .* and ConvNet .* was chosen"):
+    with (
+        pytest.warns(UserWarning, match=r"distilled for MLP .* and ConvNet .* was chosen"),
+        pytest.warns(UserWarning, match="weights do not fit this ConvNet"),
+    ):
         loaded.train()
     with pytest.warns(UserWarning, match="weights do not fit this ConvNet"):
         loaded.train(ConvNet)

@@ -67,7 +67,7 @@ def test_other_names_of_the_classes_are_other_data(table, tmp_path):
         tiny().fit(X, y + 7, resume_from=tmp_path / "c")
 
 
-def test_estimators_around_others_are_distinguished(table, tmp_path):
+def test_methods_around_others_are_distinguished(table, tmp_path):
     tiny(method=Clipped(Unrolled(window=2)), checkpoint=tmp_path / "c", checkpoint_every=1).fit(
         *table
     )

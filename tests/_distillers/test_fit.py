@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +20,7 @@ from skorch import NeuralNetClassifier
 
 from sklearn_dd import (
     DatasetDistiller,
+    train_pool,
 )
 
 from ..helpers import (
@@ -23,6 +28,7 @@ from ..helpers import (
     same,
     tiny,
     tiny_for_images,
+    tiny_regressor,
 )
 
 
@@ -155,3 +161,52 @@ def test_the_global_generators_decide_nothing(table):
         )
     assert same(results[0][0], results[1][0])
     assert_array_equal(results[0][1], results[1][1])
+
+
+def state_of_the_process():
+    return {
+        "environment": dict(os.environ),
+        "process group": torch.distributed.is_initialized(),
+        "torch generator": torch.get_rng_state().tolist(),
+        "numpy generator": [str(part) for part in np.random.get_state()],  # noqa: NPY002
+        "threads": torch.get_num_threads(),
+        "interop threads": torch.get_num_interop_threads(),
+        "dtype": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "gradients": torch.is_grad_enabled(),
+        "inference": torch.is_inference_mode_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "backends": (torch.backends.cudnn.benchmark, torch.backends.mkldnn.enabled),
+        "warnings": warnings.filters[:],
+        "signals": signal.getsignal(signal.SIGINT),
+        "folder": os.getcwd(),
+        "errors of NumPy": np.geterr(),
+    }
+
+
+@pytest.mark.parametrize("environment", [{}, {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}])
+def test_fit_leaves_the_process_as_it_was(table, images, monkeypatch, environment):
+    """Also under torchrun: joining a process group is up to the user's script."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    before = state_of_the_process()
+    for make, (X, y) in ((tiny, table), (tiny_for_images, images), (tiny_regressor, table)):
+        distiller = make(labels="free").fit(X, y)
+        distiller.predict(X)
+        distiller.evaluate(X, y, n_inits=2)
+        distiller.transform().train(random_state=0)
+    train_pool(*table, 2, n_epochs=1, random_state=0)
+    assert state_of_the_process() == before
+    with torch.no_grad():
+        tiny().fit(*table)
+        assert not torch.is_grad_enabled()
+
+
+def test_a_fit_that_fails_leaves_the_process_as_it_was(table):
+    def refuse(problem):
+        raise ZeroDivisionError
+
+    before = state_of_the_process()
+    with pytest.raises(ZeroDivisionError):
+        tiny(method=refuse).fit(*table)
+    assert state_of_the_process() == before

@@ -27,8 +27,12 @@ from torch import nn
 
 from sklearn_dd import (
     MLP,
+    Clipped,
+    CudaGraph,
     DatasetDistillerRegressor,
     DistilledData,
+    GradientMatching,
+    Ridge,
     Unrolled,
     load_distilled,
     save_distilled,
@@ -166,7 +170,7 @@ def test_a_killed_fit_continues(diabetes, tmp_path):
     assert same(whole, resumed)
 
 
-def test_warm_start_goes_on_from_the_last_fit(diabetes):
+def test_warm_start_continues_from_the_last_fit(diabetes):
     X, _, y, _ = diabetes
     distiller = tiny_regressor(warm_start=True, outer_lr=1e-12, n_samples=4).fit(X, y)
     before = distiller.transform()
@@ -251,9 +255,70 @@ def test_bad_targets(diabetes):
             tiny_regressor().fit(X, y * scale)
     with pytest.raises(ValueError, match=r"y must hold numbers.*class labels"):
         tiny_regressor().fit(X, np.where(y > 100, "high", "low"))
+    with pytest.raises(ValueError, match="Complex data not supported: y must hold real numbers"):
+        tiny_regressor().fit(X, y + 1j)
     fitted = tiny_regressor().fit(X, y)
     assert same(tiny_regressor().fit_transform(X, y.astype(object)), fitted.transform())
     with pytest.raises(ValueError, match="a number for each sample"):
         fitted.evaluate(X_test, y_test[:-1])
     with pytest.raises(ValueError, match="y must be finite"):
         fitted.evaluate(X_test, np.where(y_test > 100, np.nan, y_test))
+
+
+def test_free_targets_are_learned_and_hard_ones_stay(diabetes):
+    X, _, y, _ = diabetes
+    start = tiny_regressor(outer_lr=1e-12, validation_fraction=0).fit(X, y)
+    settings = {"outer_lr": 0.3, "validation_fraction": 0}
+    default, free, hard = (
+        tiny_regressor(**settings, **labels).fit(X, y)
+        for labels in ({}, {"labels": "free"}, {"labels": "hard"})
+    )
+    assert_array_equal(default.y_syn_, free.y_syn_)
+    assert np.abs(free.y_syn_ - start.y_syn_).min() > 1
+    assert_allclose(hard.y_syn_, start.y_syn_, rtol=1e-6)
+    assert not np.allclose(hard.X_syn_, start.X_syn_)
+
+
+METHODS = {
+    "ridge": "ridge",
+    "Ridge": Ridge(max_age=20),
+    "clipped": Clipped(Unrolled(window=1)),
+    "graph": CudaGraph(),
+    "list": [Ridge(), Unrolled()],
+}
+
+
+@pytest.mark.parametrize("labels", ["free", "hard"])
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_that_a_regression_takes(diabetes, method, labels):
+    X, _, y, _ = diabetes
+    settings = {
+        "method": METHODS[method],
+        "labels": labels,
+        "max_iter": 6,
+        "validation_fraction": 0,
+    }
+    found = tiny_regressor(**settings, outer_lr=0.1).fit(X, y)
+    start = tiny_regressor(**settings, outer_lr=1e-12).fit(X, y)
+    assert found.n_iter_ == 6
+    assert np.abs(found.X_syn_ - start.X_syn_).max() > 1e-3
+    assert np.abs(found.lrs_ - 0.03).max() > 1e-4
+    assert (np.abs(found.y_syn_ - start.y_syn_).max() > 1) == (labels == "free")
+
+
+def test_a_ridge_regression_is_learned_from(diabetes):
+    X, X_test, y, y_test = diabetes
+    found = DatasetDistillerRegressor(5, method="ridge", max_iter=100, random_state=0).fit(X, y)
+    assert found.evaluate(X_test, y_test).mean > 0.3
+
+
+def test_a_method_that_a_regression_does_not_take_is_named(diabetes):
+    X, _, y, _ = diabetes
+    for method in (GradientMatching(), [Unrolled(), GradientMatching()]):
+        with pytest.raises(ValueError, match=r"GradientMatching.*this y is continuous\. Use"):
+            tiny_regressor(method=method).fit(X, y)
+
+
+def test_the_parameter_of_an_earlier_version_is_none():
+    with pytest.raises(TypeError, match="learn_targets"):
+        DatasetDistillerRegressor(learn_targets=True)

@@ -18,7 +18,7 @@ from ..helpers import (
 
 @pytest.mark.parametrize("after", [2, 3, 5])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_killed_fit_goes_on_to_the_same_result(table, tmp_path, monkeypatch, method, after):
+def test_a_killed_fit_continues_to_the_same_result(table, tmp_path, monkeypatch, method, after):
     def make(**changes):
         return tiny(max_iter=6, method=method, labels="soft", **changes)
 

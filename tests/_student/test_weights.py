@@ -158,16 +158,6 @@ def test_weights_that_are_not_finite(table):
         tiny(init=[weights]).fit(*table)
 
 
-def test_one_net_that_is_not_in_a_list(table):
-    with pytest.raises(TypeError, match=r"init must be .*Wrap one net in a list"):
-        tiny().fit(*table).evaluate(*table, init=NeuralNetClassifier(MLP))
-
-
-def test_evaluate_an_unknown_prior(table, fitted):
-    with pytest.raises(ValueError, match=r"init.*'magic'"):
-        fitted.evaluate(*table, init="magic")
-
-
 def test_a_folder_may_be_named_by_a_str(table, tmp_path):
     nets = small_pool(*table, 2, folder=tmp_path)
     from_str, from_list = (tiny(init=init).fit(*table) for init in (str(tmp_path), nets))
