@@ -237,12 +237,13 @@ def _dense(y: Any) -> Any:
 def _as_float(y: Any) -> Any:
     if y is None:
         return None  # scikit-learn raises the error
-    if np.iscomplexobj(on_host(y)):
-        raise ValueError("Complex data not supported: y must hold real numbers.")
     try:
-        return np.asarray(on_host(y)).astype(np.float64)
+        y = np.asarray(on_host(y))
+        if y.dtype.kind != "c":
+            return y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"y must hold numbers, one for each sample, but {error}. Encode it as numbers, or use "
             "DatasetDistiller for class labels."
         ) from error
+    raise ValueError("Complex data not supported: y must hold real numbers.")

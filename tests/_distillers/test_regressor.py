@@ -85,6 +85,7 @@ def test_a_linear_student_needs_a_sample_for_each_weight(n_samples, succeeds):
     assert (scores.mean() < 0.99) != succeeds
 
 
+@pytest.mark.slow
 def test_diabetes_in_five_pairs(diabetes):
     """Near a linear regression on all data, and better than as many real ones."""
     X, X_test, y, y_test = diabetes
