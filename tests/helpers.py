@@ -25,12 +25,15 @@ from sklearn_dd import (
     Unrolled,
     train_pool,
 )
+from sklearn_dd import _baselines as baselines
 from sklearn_dd._distillers.monitor import Monitor
 from sklearn_dd._engine import Stream, draw
 from sklearn_dd._student import replay_student
 from sklearn_dd.methods import Hypergradient, OuterProblem
 
 Array = NDArray[Any]
+
+BASELINES = [getattr(baselines, name) for name in baselines.__all__ if name != "Baseline"]
 
 # --------------------------------------------------------------------------------- small things
 

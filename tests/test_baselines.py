@@ -23,14 +23,12 @@ from sklearn_dd import (
 from sklearn_dd._baselines import base
 
 from .helpers import (
+    BASELINES,
     net,
     standardised,
     tiny,
 )
 from .helpers import small_baseline as small
-
-BASELINES = [RandomSamples, ClassMeans, KMeansCenters, KCenters, Herding]
-
 
 OF_REAL_SAMPLES = [RandomSamples, KCenters, Herding]
 

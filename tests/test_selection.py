@@ -18,7 +18,9 @@ from sklearn_dd._selection import (
     random_samples,
 )
 
-CHOOSERS = [random_samples, mean_of_all, means_of_shares, cluster_centers, k_centers, herding]
+from .helpers import BASELINES
+
+CHOOSERS = [means_of_shares, *(kind.choose for kind in BASELINES)]
 
 
 @pytest.fixture
