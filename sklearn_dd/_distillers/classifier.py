@@ -36,7 +36,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
         number; it names labels by their columns in y.
     n_steps : int, default=1
         Number of mini-batches that the synthetic samples are divided into. A student takes one
-        gradient step on each of them per epoch. It must divide ``n_per_class``.
+        gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_per_class``.
     n_epochs : int, default=10
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size.
@@ -50,8 +50,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
         - An unfitted skorch net supplies the module, the optimiser (SGD, with or without momentum,
           or Adam) and their parameters. A grid search can thus set ``student__module__width``. The
           distilled schedule replaces ``lr``, ``max_epochs``, ``batch_size`` and ``train_split``.
-          Callbacks, weight decay and criteria other than the default or the cross-entropy are
-          refused.
+          Callbacks, weight decay and criteria other than the default or the (for a multilabel y,
+          binary) cross-entropy are refused.
     init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
         The weights that students start from.
 
@@ -62,17 +62,18 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
           ``pytorch_default``.
         - A list is a pool of pre-trained nets, as state dicts or fitted skorch nets. Each student
           starts from one of them. The nets must have been trained on samples in the units that
-          ``standardize`` sets.
+          result from ``standardize``.
         - A dict is the state dict of a single known net.
         - Any other str, or a path, is a folder with a pool, as ``train_pool`` writes it.
     objective : "classification" or callable, default="classification"
         The outer loss of a trained student on a real batch. ``"classification"`` is the
         cross-entropy. A callable ``(logits, y) -> scalar`` is minimised in its place. Its ``y``
-        holds indices into ``classes_``, or 1 and 0 of shape (n, n_labels). An object with a method
-        ``resolve(classes)``, such as ``TargetedAttack``, is for a multiclass y. The method is
-        called with the class labels, and the callable that it returns is minimised.
+        holds indices into ``classes_`` or, for a multilabel y, 1 and 0 of shape (n, n_labels). An
+        object with a method ``resolve(classes)``, such as ``TargetedAttack``, is for a multiclass y
+        only. The method is called with the class labels, and the callable that it returns is
+        minimised.
     method : {"unrolled", "ridge", "distribution", "gradient"}, Method or list, default="unrolled"
-        How the hypergradient is computed.
+        How the hypergradient, the gradient of the outer loss, is computed.
 
         - ``"unrolled"``: exactly, back through all gradient steps.
         - ``"ridge"``, ``"distribution"`` and ``"gradient"``: by ridge regression in closed form, by
@@ -80,8 +81,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
           fit. The second half unrolls, which learns the step sizes and improves the samples.
         - A method object, such as ``Unrolled(window=40)``; import it from ``sklearn_dd``. A method
           that does not learn step sizes is used in the first half of the fit, as above.
-        - A list of methods. They follow one another, with equal shares of the fit. No unrolling is
-          added to a list.
+        - A list of methods. They follow one another, with equal shares of the fit. Unrolling is not
+          added to a list automatically.
 
         For a multilabel y, only unrolling is possible.
     labels : {"hard", "soft", "free"}, default="hard"
@@ -104,10 +105,10 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     distill_lr : float, default=0.3
         Initial value of the learned step sizes.
     max_iter : int, default=2000
-        Number of outer iterations.
+        Number of outer iterations, which are gradient steps on the synthetic samples.
     max_time : float or None, default=None
-        Time limit of the outer loop in seconds. The fit ends when it is reached, or after
-        ``max_iter`` iterations. The outer learning rate falls to 0 by whichever comes first.
+        Time limit of the outer iterations in seconds. The fit ends when it is reached or after
+        ``max_iter`` iterations, whichever comes first. The outer learning rate falls to 0 by then.
     outer_lr : float, default=0.05
         Outer learning rate: the step size of Adam for the samples, in standard deviations of X. It
         falls to 0 along a cosine.
@@ -118,7 +119,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
         Number of real samples in each outer iteration. A smaller set is used as a whole.
     n_inits : int, default=1
         Number of students that are trained in each outer iteration, each from its own initial
-        weights. More students give a gradient with less noise and take proportionally longer.
+        weights. More students give a less noisy gradient and take proportionally longer.
         Several processes can share them.
     validation_fraction : float, default=0.1
         Fraction of each class that is held out, 2,000 samples at most. If ``init`` is a pool that
@@ -181,7 +182,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
         not traced. The environment variable ``SKLEARN_DD_ACCELERATE=0`` turns acceleration off;
         ``"autograd_steps"`` is then None.
     recipe_ : Recipe
-        What is needed, beside samples, labels and step sizes, to train a student.
+        What is needed, besides samples, labels and step sizes, to train a student.
     seed_ : int
         The seed that was drawn from ``random_state``.
 
@@ -197,14 +198,15 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     Students are always in evaluation mode, so dropout is off. Modules with buffers that training
     changes, such as the running statistics of BatchNorm, are refused.
 
-    If an outer iteration is not finite, it is undone and the outer learning rates are halved. After
-    five such iterations in a row, the fit warns, ends and keeps its best iterate.
+    If the values of an outer iteration are not finite, it is undone and the outer learning rates
+    are halved. After five such iterations in a row, the fit ends with a warning and keeps its best
+    iterate.
 
     References
     ----------
     Wang, Zhu, Torralba and Efros (2018), Dataset Distillation, arXiv:1811.10959. Learned labels:
     Sucholutsky and Schonlau (2019), Soft-label dataset distillation, arXiv:1910.02551. The
-    reference of each method object names the source of the method.
+    docstring of each method object names the source of the method.
 
     Examples
     --------

@@ -32,7 +32,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
         Number of synthetic samples.
     n_steps : int, default=1
         Number of mini-batches that the synthetic samples are divided into. A student takes one
-        gradient step on each of them per epoch. It must divide ``n_samples``.
+        gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_samples``.
     n_epochs : int, default=10
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size.
@@ -48,18 +48,18 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
         A callable ``(outputs, y) -> scalar`` is minimised in its place. Both arguments have shape
         (n, 1) and are standardised: y has mean 0 and standard deviation 1.
     method : {"unrolled", "ridge"}, Method or list, default="unrolled"
-        How the hypergradient is computed.
+        How the hypergradient, the gradient of the outer loss, is computed.
 
         - ``"unrolled"``: exactly, back through all gradient steps.
         - ``"ridge"``: the first half of the fit uses ridge regression in closed form. The second
           half unrolls, which learns the step sizes.
         - A method object, such as ``Unrolled(window=40)``, ``Clipped(...)`` or ``CudaGraph(...)``.
           Import them from ``sklearn_dd``.
-        - A list of methods. They follow one another, with equal shares of the fit. No unrolling is
-          added to a list.
+        - A list of methods. They follow one another, with equal shares of the fit. Unrolling is not
+          added to a list automatically.
     labels : {"free", "hard"}, default="free"
-        Whether the targets of the synthetic samples are learned, ``"free"``, or stay as they start,
-        ``"hard"``.
+        Whether the targets of the synthetic samples are learned (``"free"``) or keep their initial
+        values (``"hard"``).
     data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
         Where the synthetic samples and their targets start.
 
@@ -68,16 +68,16 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
           targets together.
         - ``"noise"``: standard normal noise, with the targets of random real samples.
         - An array sets the samples directly, in the units of X and ordered by step. Each gets the
-          target of the closest real sample, out of 2,000 at most.
+          target of the closest of up to 2,000 real samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of images in each outer iteration, as in ``DatasetDistiller``.
     distill_lr : float, default=0.03
         Initial value of the learned step sizes.
     max_iter : int, default=1000
-        Number of outer iterations.
+        Number of outer iterations, which are gradient steps on the synthetic samples.
     max_time : float or None, default=None
-        Time limit of the outer loop in seconds. The fit ends when it is reached, or after
-        ``max_iter`` iterations. The outer learning rate falls to 0 by whichever comes first.
+        Time limit of the outer iterations in seconds. The fit ends when it is reached or after
+        ``max_iter`` iterations, whichever comes first. The outer learning rate falls to 0 by then.
     outer_lr : float, default=0.05
         Outer learning rate: the step size of Adam for samples and targets, in standard deviations
         of X and y. It falls to 0 along a cosine.
@@ -88,7 +88,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
         Number of real samples in each outer iteration. A smaller set is used as a whole.
     n_inits : int, default=4
         Number of students that are trained in each outer iteration, each from its own initial
-        weights. More students give a gradient with less noise and take proportionally longer.
+        weights. More students give a less noisy gradient and take proportionally longer.
         Several processes can share them.
     validation_fraction : float, default=0.1
         Fraction of X that is held out, 2,000 samples at most. If ``init`` is a pool that is large
@@ -147,7 +147,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
         not traced. The environment variable ``SKLEARN_DD_ACCELERATE=0`` turns acceleration off;
         ``"autograd_steps"`` is then None.
     recipe_ : Recipe
-        What is needed, beside samples, targets and step sizes, to train a student.
+        What is needed, besides samples, targets and step sizes, to train a student.
     seed_ : int
         The seed that was drawn from ``random_state``.
 
@@ -159,15 +159,15 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
 
     Notes
     -----
-    Five defaults differ from those of ``DatasetDistiller``. ``labels="free"`` learns the targets:
-    they are numbers, so no classifier has to be able to take them. The other four are
-    ``data_init="real"``, ``distill_lr=0.03``, ``max_iter=1000`` and ``n_inits=4``. They have not
-    been compared in a table as those of ``DatasetDistiller`` have, on classification data only.
-    Treat them as starting points.
+    Five defaults differ from those of ``DatasetDistiller``. The first is ``labels="free"``: learned
+    targets are ordinary numbers, so any regressor can be trained on them. The other four are
+    ``data_init="real"``, ``distill_lr=0.03``, ``max_iter=1000`` and ``n_inits=4``. The table from
+    which the defaults of ``DatasetDistiller`` were chosen has classification data only. These four
+    have not been compared in such a table, so treat them as starting points.
 
     For a linear student that starts from random weights, theory gives the number of samples that
-    is needed for one gradient step: the number of its weights. Each sample makes the student forget
-    its initial weights in one direction only, so fewer samples do not suffice.
+    are needed for one gradient step: as many as the student has weights. Each sample makes the
+    student forget its initial weights in one direction only, so fewer samples do not suffice.
 
     References
     ----------

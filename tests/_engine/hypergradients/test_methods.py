@@ -74,7 +74,11 @@ def test_each_method_says_what_it_can_do(method, expected):
     assert capabilities(method) == expected
 
 
-@pytest.mark.parametrize("inner", [Ridge(), Unrolled(), GradientMatching(), Particular()], ids=repr)
+@pytest.mark.parametrize(
+    "inner",
+    [Ridge(), Unrolled(), GradientMatching(), Particular()],
+    ids=lambda method: type(method).__name__,
+)
 @pytest.mark.parametrize(
     "wrap",
     [
