@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import check_scoring
 from torch import Tensor
 
-from ._data import Array, Continuous, RealData, Targets
+from ._data import Array, Continuous, RealData, Targets, dense
 from ._engine import (
     Objective,
     Params,
@@ -23,6 +24,7 @@ from ._engine import (
     train,
     unroll,
 )
+from ._guards import warn_user
 from ._scores import Score, accuracies, r2_scores, subset_accuracies
 
 SCORES: dict[TargetKind, Score] = {
@@ -143,7 +145,12 @@ def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
     targets : Multiclass, Multilabel or Continuous
         What y holds.
     y : array-like
-        The true y as the user holds it.
+        The true y as the user holds it, already checked.
+
+    Returns
+    -------
+    callable
+        Its score is NaN, with a warning, for a student that has diverged.
     """
     if not isinstance(scoring, str) and not callable(scoring):
         raise TypeError(
@@ -152,14 +159,20 @@ def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
         )
     kind = _Regressor if isinstance(targets, Continuous) else _Classifier
     # Checks the name, or that it is callable.
-    measure = check_scoring(kind(targets, None), scoring=scoring)
-    y = np.asarray(y)
+    measure = check_scoring(kind(targets, None, None), scoring=scoring)
+    y = np.asarray(dense(y))
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+
+    def score_one(found: Tensor, X: Array) -> float:
+        if found.isfinite().all():
+            return float(measure(kind(targets, found, X), X, y))
+        warn_user("A student has diverged: its outputs are not finite, and its score is NaN.")
+        return math.nan
 
     def score(student: StudentFn, params: Params, real: RealData) -> Tensor:
         found = outputs(student, params, real)
-        return torch.tensor(
-            [measure(kind(targets, of_one), real.X, y) for of_one in found]
-        ).double()
+        return torch.tensor([score_one(each, real.X) for each in found], dtype=torch.float64)
 
     return score
 
@@ -176,8 +189,8 @@ def evaluate(training: Training, real: RealData, score: Score, each_step: bool) 
 class _Predicted(BaseEstimator):
     """A student's outputs on known samples, as an estimator for scikit-learn's scorers."""
 
-    def __init__(self, targets: Targets, found: Tensor | None) -> None:
-        self.targets, self.found = targets, found
+    def __init__(self, targets: Targets, found: Tensor | None, X: Any) -> None:
+        self.targets, self.found, self.X = targets, found, X
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -187,9 +200,17 @@ class _Predicted(BaseEstimator):
         raise NotImplementedError
 
     def predict(self, X: Any) -> Array:
-        """What the student predicts for the samples of ``found``."""
-        assert self.found is not None
-        return self.targets.predictions(self.found)
+        """What the student predicts for the samples that are evaluated."""
+        return self.targets.predictions(self.outputs(X))
+
+    def outputs(self, X: Any) -> Tensor:
+        """The student's outputs for the samples that are evaluated, and no others."""
+        if X is not self.X or self.found is None:
+            raise ValueError(
+                "scoring must score the samples that it is passed as they are, because students "
+                "predict for these alone. To score a part of them, pass this part to evaluate."
+            )
+        return self.found
 
 
 class _Classifier(ClassifierMixin, _Predicted):
@@ -200,10 +221,9 @@ class _Classifier(ClassifierMixin, _Predicted):
         return self.targets.values
 
     def predict_proba(self, X: Any) -> Array:
-        """Class probabilities for the samples of ``found``."""
+        """Class probabilities for the samples that are evaluated."""
         assert not isinstance(self.targets, Continuous)
-        assert self.found is not None
-        return self.targets.probabilities(self.found).numpy()
+        return self.targets.probabilities(self.outputs(X)).numpy()
 
 
 class _Regressor(RegressorMixin, _Predicted):

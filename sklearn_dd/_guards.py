@@ -9,13 +9,16 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import joblib
 import sklearn
 import torch
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_INTERNAL = tuple(os.path.dirname(path) + os.sep for path in (__file__, sklearn.__file__))
+_INTERNAL = tuple(
+    os.path.dirname(path) + os.sep for path in (__file__, sklearn.__file__, joblib.__file__)
+)
 
 
 def with_gradients(function: Callable[P, R]) -> Callable[P, R]:

@@ -72,7 +72,8 @@ def train_pool(
     n_nets : int
         Number of nets.
     student : None, nn.Module class or NeuralNetClassifier, default=None
-        The architecture, as in ``DatasetDistiller``. Only the module of a skorch net is used.
+        The architecture, as in ``DatasetDistiller``. Only the module of a skorch net is used; its
+        criterion, callbacks and weight decay are refused.
     init : {"random", "fixed"}, callable, list, dict or path-like, default="random"
         The weights that nets start from, as in ``DatasetDistiller``.
     n_epochs : int, default=5

@@ -240,3 +240,27 @@ def test_choosing_counts_as_an_iteration(table):
     baseline = small(RandomSamples).fit(*table)
     assert baseline.n_iter_ == 1
     assert baseline.history_["loss"] == []
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda z, wanted, rng: rng.permutation(len(z))[:wanted],  # indices in place of samples
+        lambda z, wanted, rng: z[:wanted] * np.nan,
+        lambda z, wanted, rng: z,
+        lambda z, wanted, rng: z[:0],
+    ],
+    ids=["indices", "nan", "too many", "none"],
+)
+def test_what_choose_returns_is_checked(choose, table):
+    class Own(Baseline):
+        pass
+
+    Own.choose = staticmethod(choose)
+    with pytest.raises(ValueError, match=r"Own\.choose must return at most 1 finite samples"):
+        Own(random_state=0).fit(*table)
+
+
+def test_a_fixed_schedule_shows_no_progress(table, capsys):
+    small(RandomSamples, verbose=1).fit(*table)
+    assert not capsys.readouterr().err

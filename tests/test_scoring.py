@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.metrics import (
     f1_score,
     get_scorer,
@@ -125,3 +126,40 @@ def test_baselines_and_files_take_scorers_too(wines, distiller, path):
 def test_what_is_no_scorer_is_refused(wines, distiller, scoring):
     with pytest.raises((TypeError, ValueError), match="scoring"):
         distiller.evaluate(*wines, scoring=scoring)
+
+
+def test_scores_keep_their_precision(wines):
+    X, y = wines
+    distiller = tiny().fit(X, y)
+    assert (
+        distiller.evaluate(X, y, n_inits=1, scoring=lambda *_: 123456789.123).mean == 123456789.123
+    )
+
+
+def test_a_diverged_student_has_no_score(wines):
+    X, y = wines
+    distiller = tiny().fit(X, y)
+    data = distiller.transform()
+    diverged = data._replace(lrs=np.full_like(data.lrs, 1e30))
+    assert_array_equal(diverged.evaluate(X, y, n_inits=2).scores, 0)
+    with pytest.warns(UserWarning, match="has diverged"):
+        scores = diverged.evaluate(X, y, n_inits=2, scoring="accuracy").scores
+    assert_array_equal(scores, np.nan)
+
+
+def test_a_sparse_y_is_scored_as_a_dense_one(table):
+    X, y = table
+    labels = np.stack([y == 0, y > 0], axis=1).astype(int)
+    distiller = tiny().fit(X, labels)
+    dense, sparse = (
+        distiller.evaluate(X, of, n_inits=2, scoring="f1_micro").scores
+        for of in (labels, csr_array(labels))
+    )
+    assert_array_equal(sparse, dense)
+
+
+def test_a_scorer_that_asks_for_other_samples_is_refused(wines):
+    X, y = wines
+    distiller = tiny().fit(X, y)
+    with pytest.raises(ValueError, match="scoring must score the samples that it is passed"):
+        distiller.evaluate(X, y, scoring=lambda of, X, y: of.score(X[:9], y[:9]))

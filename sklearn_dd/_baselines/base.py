@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._data import Array, RealData, RealSet, classification_data
+from .._data import Array, RealData, RealSet, Targets, classification_data
 from .._distilled import DistilledData
 from .._distillers import (
     BaseDistiller,
@@ -187,12 +187,29 @@ class Baseline(FittedClassifier, BaseDistiller):
         ndarray of shape (wanted, n_values)
             The chosen samples. If there are fewer, they are repeated.
         """
-        raise NotImplementedError
+        raise NotImplementedError("A baseline sets choose: see the description of Baseline.")
 
     @property
     def validation_fraction(self) -> float:
         """Fraction of samples held out to validate learned step sizes; 0 for fixed ones."""
         return DistillerParameters.validation_fraction if self.schedule == "learned" else 0.0
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Choose samples and step sizes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Real samples, as ``DatasetDistiller.fit`` takes them.
+        y : array-like of shape (n_samples,)
+            Class labels.
+
+        Returns
+        -------
+        Baseline
+            The fitted baseline.
+        """
+        return super().fit(X, y)
 
     def _read(self, X: Any, y: Any) -> RealSet:
         self._checked_step_sizes()
@@ -211,10 +228,10 @@ class Baseline(FittedClassifier, BaseDistiller):
             data_init=samples, schedule=(self.n_epochs, self.n_steps), lr=step_size, labels="hard",
         ).to(problem.device)  # fmt: skip
 
-    def _phases(self, problem: Problem) -> list[Phase]:
+    def _phases(self, objective: Any, student: Any, targets: Targets, *rest: Any) -> list[Phase]:
         if self.schedule == "fixed":
             return []
-        return [Phase(StepSizesOnly(), problem.real.targets.objective, 0.0, 1.0)]
+        return [Phase(StepSizesOnly(), targets.objective, 0.0, 1.0)]
 
     def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Any) -> Self:
         super()._publish(problem, distilled, monitor)
@@ -227,7 +244,15 @@ class Baseline(FittedClassifier, BaseDistiller):
         real, units = problem.real, problem.recipe.units
 
         def choose(z: Array, wanted: int, rng: np.random.Generator) -> Array:
-            chosen = type(self).choose(z, min(wanted, len(z)), rng)
+            most = min(wanted, len(z))
+            chosen = np.asarray(type(self).choose(z, most, rng))
+            fits = chosen.ndim == 2 and chosen.shape[1] == z.shape[1] and 0 < len(chosen) <= most
+            if not fits or not np.isfinite(chosen).all():
+                raise ValueError(
+                    f"{type(self).__name__}.choose must return at most {most} finite samples of "
+                    f"{z.shape[1]} values, and at least one, but returned an array of shape "
+                    f"{chosen.shape}. Return rows of z, or means of them."
+                )
             return np.resize(chosen, (wanted, z.shape[1])).astype(np.float32)
 
         z = choose_by_class(

@@ -138,7 +138,7 @@ def compare(
         students={own: None, **students},
         models=models,
         init=init,
-        evaluation={"n_inits": n_inits, "each_step": False, "random_state": seed},
+        evaluation={"n_inits": n_inits, "random_state": seed},
     )
     n_sets = 1 + (distiller.y_syn_.ndim == 2) + len(baselines)
     sets = tqdm(bench.sets(baselines), total=n_sets, disable=not verbose, unit="set")

@@ -2,7 +2,7 @@
 
 from .arrays import Array, as_tensor, fingerprint, resolve_device
 from .batches import RealData
-from .checks import class_indices, multiclass_set, new_samples, samples_for
+from .checks import class_indices, dense, multiclass_set, new_samples, samples_for
 from .real_set import RealSet, classification_data, regression_data
 from .split import hold_out
 from .targets import Continuous, Multiclass, Multilabel, Targets, read_targets
@@ -20,6 +20,7 @@ __all__ = [
     "as_tensor",
     "class_indices",
     "classification_data",
+    "dense",
     "fingerprint",
     "hold_out",
     "multiclass_set",

@@ -42,7 +42,7 @@ def multilabel_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
     """Check multilabel data; return flat samples, labels (n, n_labels) and a sample's shape."""
     flat, input_shape = _flatten(X)
     names = getattr(y, "columns", None)
-    X, y = _validate(estimator, flat, y=_dense(y), ensure_min_samples=2, multi_output=True)
+    X, y = _validate(estimator, flat, y=dense(y), ensure_min_samples=2, multi_output=True)
     y = indicators(y, y.shape[1], len(X))
     missing = np.flatnonzero(~y.any(axis=0))
     if len(missing):
@@ -101,7 +101,7 @@ def check_layout(shape: tuple[int, ...] | None, expected: tuple[int, ...], who: 
 def is_multilabel(y: Any) -> bool:
     """Whether y is multilabel: a column for each of two or more labels."""
     try:
-        y = np.asarray(_dense(y))
+        y = np.asarray(dense(y))
     except ValueError as error:
         raise ValueError(
             "y must hold one class for each sample, or 1 and 0 for each of several labels, but its "
@@ -128,7 +128,7 @@ def class_indices(y: Any, classes: Array, n_samples: int) -> Array:
 
 def indicators(y: Any, n_labels: int, n_samples: int) -> Array:
     """Multilabel targets (n_samples, n_labels), checked to be 1 and 0, as float32."""
-    y = np.asarray(_dense(y))
+    y = np.asarray(dense(y))
     if y.shape != (n_samples, n_labels) or not np.isin(y, (0, 1)).all():
         raise ValueError(
             f"y must hold 0 or 1 for each of {n_samples} samples and {n_labels} labels, but has "
@@ -230,7 +230,8 @@ def _flatten(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
 
 
-def _dense(y: Any) -> Any:
+def dense(y: Any) -> Any:
+    """A sparse y or a tensor as an array; anything else as it is."""
     return y.toarray() if issparse(y) else on_host(y)
 
 

@@ -121,20 +121,12 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         spec = recipe.spec(student)
-        made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
-        if student is None and recipe.description and made_for != chosen:
-            warn_user(
-                "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the "
-                "shape of a sample. Pass the same student.".format(*made_for, *chosen)
-            )
         seed = int(check_random_state(random_state).randint(2**31))
         prior = self._prior(spec, init, seed, seed)
-        lost = recipe.lost_weights(prior) if init is None else None
-        if lost is not None:
-            warn_user(
-                f"The data were distilled for {lost.value.format(spec.name)}. The student starts "
-                "from random weights. Pass the same student, or weights as init."
-            )
+        if student is None:
+            _warn_of_another_student(recipe, spec)
+        if init is None:
+            _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
@@ -265,6 +257,10 @@ class DistilledData(_Triple):
         if seed is None or random_state is not None:
             seed = int(check_random_state(random_state).randint(2**31))
         prior = self._prior(spec, init, seed, seed if fit_seed is None else fit_seed)
+        if student is None:  # after loading a file, another one may have been chosen
+            _warn_of_another_student(recipe, spec)
+            if init is None:
+                _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
         x, y, lrs = (tensor.to(device) for tensor in self.as_tensors())
         if n_epochs is not None:
@@ -307,3 +303,23 @@ class DistilledData(_Triple):
                 "it from DatasetDistiller.transform or load_distilled."
             )
         return self.recipe
+
+
+def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:
+    """Warn if the data were distilled for another student than ``spec``."""
+    made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
+    if recipe.description and made_for != chosen:
+        warn_user(
+            "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the shape "
+            "of a sample. Pass the same student.".format(*made_for, *chosen)
+        )
+
+
+def _warn_of_other_weights(recipe: Recipe, spec: StudentSpec, prior: Prior) -> None:
+    """Warn if the data were distilled for weights that ``prior`` does not draw."""
+    lost = recipe.lost_weights(prior)
+    if lost is not None:
+        warn_user(
+            f"The data were distilled for {lost.value.format(spec.name)}. The student starts from "
+            "random weights. Pass the same student, or weights as init."
+        )

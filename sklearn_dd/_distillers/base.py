@@ -46,14 +46,13 @@ class BaseDistiller(FittedDistiller):
         BaseDistiller
             The fitted distiller.
         """
-        resumed = Checkpoint.read(resume_from)
+        resumed = Checkpoint.read(resume_from, write_to=self.checkpoint)
         problem = Problem.from_parameters(self, X, y, self._seed(resumed))
         if resume_from is not None:
-            resumed.check(problem.fixed_parameters)
-        phases = self._phases(problem)
+            resumed.check(problem.made_of)
         distilled = self._start(problem)
-        run = Run(self, problem, distilled, phases, resumed)
-        verbose = self.verbose if problem.reducer.is_main() else 0
+        run = Run(self, problem, distilled, resumed)
+        verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             for iteration in run:  # a real batch, students, the hypergradient, a step of Adam
                 score = run.monitor.update(iteration)
@@ -81,9 +80,6 @@ class BaseDistiller(FittedDistiller):
         """The distilled set before the first outer iteration."""
         return problem.start(self._distilled_data() if self._continues() else None)
 
-    def _phases(self, problem: Problem) -> list[Phase]:
+    def _phases(self, *problem: Any) -> list[Phase]:
         """The parts of the fit."""
-        return phases_of(
-            self.method, problem.objective, self.augment, problem.student, problem.real.targets,
-            problem.spec.sample_shape, problem.device,
-        )  # fmt: skip
+        return phases_of(self.method, self.augment, *problem)

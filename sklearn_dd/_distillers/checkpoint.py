@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .._files import Format, PathLike
+from .._files import Format, PathLike, check_folder
 
 FORMAT = Format("sklearn_dd.checkpoint", 1, "a checkpoint", "DatasetDistiller(checkpoint=...)")
+_KEYS = {"parameters", "seed", "history", "progress", "best_score", "phase", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,20 @@ class Checkpoint:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: PathLike | None) -> Checkpoint:
-        """Read a file; None gives an empty checkpoint."""
-        return cls() if path is None else cls(*FORMAT.read(path))
+    def read(cls, path: PathLike | None, *, write_to: PathLike | None = None) -> Checkpoint:
+        """Read a file; None gives an empty checkpoint. Check that the next can be written."""
+        if write_to is not None:
+            check_folder(write_to)
+        if path is None:
+            return cls()
+        tensors, metadata = FORMAT.read(path)
+        if not isinstance(metadata, dict) or not metadata.keys() >= _KEYS:
+            raise FORMAT.damaged(path, ValueError("its header is incomplete"))
+        return cls(tensors, metadata)
 
     def check(self, parameters: dict[str, Any]) -> None:
         """Refuse to continue with other parameters or data."""
-        before = _renamed(self.metadata.get("parameters", parameters))
+        before = _renamed(self.metadata["parameters"])
         changed = sorted(k for k in parameters if before.get(k) != parameters[k])
         if changed:
             raise ValueError(

@@ -65,7 +65,9 @@ class Monitor:
 
     def close(self) -> None:
         """Score the last iterate of a fit that ended before ``max_iter``."""
-        if self.validate is not None and self.history["validation_iter"][-1:] != [self.done]:
+        if self.validate is None or self.out_of_patience:
+            return
+        if self.history["validation_iter"][-1:] != [self.done]:
             self._score(self.validate)
 
     def _score(self, validate: Callable[[], float]) -> float:

@@ -39,8 +39,8 @@ class Phase(NamedTuple):
 
 def phases_of(
     method: Any,
-    objective: Objective | None,  # None: the user left it at its default
     augment: Any,
+    objective: Objective | None,  # None: the user left it at its default
     student: StudentFn,
     targets: Targets,
     sample_shape: tuple[int, ...],

@@ -43,9 +43,16 @@ from .._engine import (
     known_net,
 )
 from .._evaluation import SCORES, Training
-from .._files import check_folder
-from .._student import StudentSpec, acceleration, choose_student, known_nets, weight_prior
+from .._student import (
+    StudentSpec,
+    acceleration,
+    choose_student,
+    known_nets,
+    student_fn,
+    weight_prior,
+)
 from .objective import check_objective
+from .phases import Phase
 from .start import continued_set, starting_set
 
 _HELD_OUT_INITS = 8  # students that an iterate is validated with
@@ -70,10 +77,15 @@ class Problem:
         How to build the student, and the student as the engine takes it.
     prior : callable
         Where students start; the priors of training and of validation are parts of it.
+    phases : list of Phase
+        Which methods follow one another.
     recipe : Recipe
         What training a student needs beside the distilled triple.
     objective : callable or None
         The outer objective, where the user named one.
+    fixed_parameters : dict
+        The parameters that may not change when the fit is resumed, described before the fit: an
+        objective may count its calls.
     seed : int
         Decides all draws.
     device : torch.device
@@ -91,8 +103,10 @@ class Problem:
     prior: Prior
     training_prior: Prior
     held_out_prior: Prior
+    phases: list[Phase]
     recipe: Recipe
     objective: Objective | None
+    fixed_parameters: dict[str, Any]
     seed: int
     device: torch.device
     reducer: Reducer
@@ -113,8 +127,6 @@ class Problem:
         p = distiller
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
-        if p.checkpoint is not None:
-            check_folder(p.checkpoint)
         real: RealSet = p._read(X, y)
         targets = real.targets
         objective = check_objective(p.objective, targets)
@@ -129,7 +141,9 @@ class Problem:
         spec = choose_student(p.student, shape, targets)
         init = known_nets(p.init)
         prior = weight_prior(init, spec, seed)
-        if p.standardize:
+        student = student_fn(spec, device, targets.loss)
+        phases = p._phases(objective, student, targets, shape, device)
+        if p.standardize:  # the one check that reads all of X
             units = Standardize.fit(real.X, real.input_shape, shape)
         else:
             units = Standardize(real.input_shape, shape)
@@ -141,21 +155,17 @@ class Problem:
             RealData(real.X, real.y, part, units, p.batch_size, device) for part in rows
         )
         fraction = p.validation_fraction if len(held_out) else 0.0
-        nets = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
-        student = recipe.student_fn(spec, device)
+        priors = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
         return cls(
-            p, real, training, held_out, spec, student, prior, *nets, recipe, objective, seed,
-            device, reducer,
+            p, real, training, held_out, spec, student, prior, *priors, phases, recipe, objective,
+            _fixed_parameters(p, spec, init), seed, device, reducer,
         )  # fmt: skip
 
     @cached_property
-    def fixed_parameters(self) -> dict[str, Any]:
-        """What may not change when the fit is resumed."""
-        parameters = self.parameters.get_params(deep=False)
-        fixed = {name: value for name, value in parameters.items() if name not in _FREE}
-        described = describe(fixed | {"student": identity(self.spec), "init": self.recipe.init})
+    def made_of(self) -> dict[str, Any]:
+        """What may not change when the fit is resumed: parameters and data."""
         data = {"data": fingerprint(self.real.X, self.real.y)}
-        return described | self.real.targets.metadata() | data
+        return self.fixed_parameters | self.real.targets.metadata() | data
 
     def start(self, previous: DistilledData | None) -> DistilledSet:
         """The distilled set before the first outer iteration."""
@@ -229,3 +239,10 @@ def _description(distiller: Any, spec: StudentSpec, seed: int) -> dict[str, Any]
         "versions": {name: version(name) for name in packages}
         | {"python": platform.python_version()},
     }
+
+
+def _fixed_parameters(distiller: Any, spec: StudentSpec, init: Any) -> dict[str, Any]:
+    """The parameters that may not change when the fit is resumed."""
+    parameters = distiller.get_params(deep=False)
+    fixed = {name: value for name, value in parameters.items() if name not in _FREE}
+    return describe(fixed | {"student": identity(spec), "init": init})

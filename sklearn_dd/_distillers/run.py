@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._engine import DistilledSet, Iteration, OuterLoop
@@ -25,8 +25,6 @@ class Run:
         What is distilled.
     distilled : DistilledSet
         The set that is improved in place.
-    phases : sequence of Phase
-        The parts of the fit, in order.
     resumed : Checkpoint
         Where to continue.
 
@@ -41,16 +39,10 @@ class Run:
         distiller: Any,
         problem: Problem,
         distilled: DistilledSet,
-        phases: Sequence[Phase],
         resumed: Checkpoint,
     ) -> None:
         p = distiller
-        self.problem, self.distilled, self.phases, self.resumed = (
-            problem,
-            distilled,
-            phases,
-            resumed,
-        )
+        self.problem, self.distilled, self.resumed = problem, distilled, resumed
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
@@ -66,7 +58,7 @@ class Run:
         if self.monitor.out_of_patience:  # the checkpoint may be of a fit's last iteration
             return
         first = self.phase
-        for k, phase in enumerate(self.phases[first:], first):
+        for k, phase in enumerate(self.problem.phases[first:], first):
             n_iter = round(phase.end * self.max_iter) - round(phase.start * self.max_iter)
             if n_iter:
                 loop = self.problem.outer_loop(
@@ -92,7 +84,7 @@ class Run:
         parts = {"loop": self.loop.state_dict(), "monitor": self.monitor.state_dict()}
         tensors = {f"{part}.{k}": t for part, state in parts.items() for k, t in state.items()}
         metadata = {
-            "parameters": self.problem.fixed_parameters,
+            "parameters": self.problem.made_of,
             "seed": self.problem.seed,
             **self.monitor.metadata(),
             "phase": self.phase,

@@ -13,8 +13,6 @@ import torch
 from torch import fx
 from torch.nn.grad import conv2d_input
 
-TESTED_WITH = ("2.13",)
-
 _aten: Any = torch.ops.aten
 OpOverload: Any = type(_aten.add.Tensor)
 MISSING: list[str] = []

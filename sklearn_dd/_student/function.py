@@ -26,6 +26,8 @@ from .._engine import (
 )
 from .spec import StudentSpec
 
+_OFF = {"0", "false", "no", "off"}
+
 
 class Acceleration(NamedTuple):
     """The kinds of acceleration that a student uses; docs/measured/ablation.rst measures each.
@@ -47,7 +49,7 @@ class Acceleration(NamedTuple):
     @classmethod
     def from_environment(cls) -> Acceleration:
         """All kinds, or none if the environment variable ``SKLEARN_DD_ACCELERATE`` is 0."""
-        on = os.environ.get("SKLEARN_DD_ACCELERATE", "1") != "0"
+        on = os.environ.get("SKLEARN_DD_ACCELERATE", "1").lower() not in _OFF
         return cls(on, on, on)
 
     def kernels(self) -> Kernels:

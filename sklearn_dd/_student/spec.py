@@ -177,15 +177,16 @@ _CRITERIA: dict[TargetKind, tuple[type[nn.Module], ...]] = {
 def _check_skorch(net: NeuralNet, kind: TargetKind) -> None:
     """Refuse settings that a distilled schedule would silently ignore."""
     allowed = _CRITERIA[kind]
-    if net.criterion not in allowed or net.get_params_for("criterion"):
+    options = {k: v for k, v in net.get_params_for("criterion").items() if v is not None}
+    if net.criterion not in allowed or options:
         raise ValueError(
             f"student has the criterion {getattr(net.criterion, '__name__', net.criterion)} with "
-            f"{net.get_params_for('criterion')}, but for a {kind.name.lower()} y students train "
+            f"{options}, but for a {kind.name.lower()} y students train "
             f"with {allowed[1 if kind is not TargetKind.CONTINUOUS else 0].__name__}. Leave "
             "criterion out. To change what a trained student should do, set the distiller's "
             "objective."
         )
-    if net.callbacks:
+    if net.callbacks and net.callbacks != "disable":
         raise ValueError(
             f"student has callbacks={net.callbacks!r}, which a distilled schedule does not call. "
             "Leave callbacks out."

@@ -177,3 +177,12 @@ def test_a_distiller_in_the_middle_of_a_pipeline_says_what_to_do(table):
     # What it says to do works.
     X_syn, y_syn, _ = make_pipeline(StandardScaler(), tiny()).fit(X, y)[-1].transform()
     assert LogisticRegression().fit(X_syn, y_syn).score(StandardScaler().fit_transform(X), y) > 0.5
+
+
+def test_who_evaluates_a_file_is_warned_as_who_trains_on_it_is(table, tmp_path):
+    save_distilled(tmp_path / "d", tiny().fit(*table))  # for a narrower student than the default
+    loaded = load_distilled(tmp_path / "d")
+    with pytest.warns(UserWarning, match="Pass the same student"):
+        loaded.train()
+    with pytest.warns(UserWarning, match="Pass the same student"):
+        loaded.evaluate(*table, n_inits=1)

@@ -11,6 +11,7 @@ from sklearn_dd import (
     Clipped,
     Unrolled,
 )
+from sklearn_dd._distillers.checkpoint import FORMAT
 
 from ..helpers import (
     net,
@@ -75,3 +76,42 @@ def test_methods_around_others_are_distinguished(table, tmp_path):
         with pytest.raises(ValueError, match="method was 'Clipped"):
             tiny(method=other).fit(*table, resume_from=tmp_path / "c")
     tiny(method=Clipped(Unrolled(window=2))).fit(*table, resume_from=tmp_path / "c")
+
+
+class Counting:
+    """An objective that changes while a fit runs."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, logits, y):
+        self.calls += 1
+        return torch.nn.functional.cross_entropy(logits, y)
+
+
+def test_a_fit_continues_although_its_objective_counted_its_calls(table, tmp_path):
+    options = {"max_iter": 8, "checkpoint": tmp_path / "c", "checkpoint_every": 3}
+    whole = tiny(objective=Counting(), **options).fit(*table)
+    resumed = tiny(objective=Counting(), **options).fit(*table, resume_from=tmp_path / "c")
+    np.testing.assert_array_equal(resumed.X_syn_, whole.X_syn_)
+
+
+def test_a_fit_that_ran_out_of_patience_ends_as_it_did(table, tmp_path):
+    # Steps so small that all scores are equal: the last iterate must not take the best one's place.
+    still = {"outer_lr": 1e-9, "step_size_rate": 0, "n_iter_no_change": 6, "max_iter": 100}
+    options = {**still, "checkpoint": tmp_path / "c", "checkpoint_every": 1}
+    whole = tiny(**options).fit(*table)
+    assert whole.n_iter_ < 100
+    resumed = tiny(**options).fit(*table, resume_from=tmp_path / "c")
+    assert resumed.history_ == whole.history_
+    np.testing.assert_array_equal(resumed.X_syn_, whole.X_syn_)
+
+
+@pytest.mark.parametrize("key", ["seed", "history", "parameters", "phase"])
+def test_a_checkpoint_without_what_a_fit_needs_is_damaged(key, table, tmp_path):
+    tiny(checkpoint=tmp_path / "c", checkpoint_every=1).fit(*table)
+    tensors, metadata = FORMAT.read(tmp_path / "c")
+    del metadata[key]
+    FORMAT.write(tmp_path / "c", tensors, metadata)
+    with pytest.raises(ValueError, match="not a whole file of a checkpoint"):
+        tiny().fit(*table, resume_from=tmp_path / "c")

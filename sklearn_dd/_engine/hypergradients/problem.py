@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -124,6 +125,15 @@ class Method:
     targets: frozenset[TargetKind] = frozenset(TargetKind)
     default_objective: Objective | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if isinstance(own.get("default_objective"), FunctionType):
+            # A function in a class would become a method, and be passed the object too.
+            cls.default_objective = staticmethod(own["default_objective"])
+        if isinstance(own.get("targets"), TargetKind):
+            cls.targets = frozenset({own["targets"]})
+
     def __call__(self, problem: OuterProblem, /) -> Hypergradient:
         """Return the outer loss and its gradient."""
         raise NotImplementedError
@@ -167,7 +177,14 @@ class FunctionMethod(Method):
 
 def as_method(method: Any) -> Method:
     """``method`` itself, or a callable as a `Method`."""
-    return method if isinstance(method, Method) else FunctionMethod(method)
+    if isinstance(method, Method):
+        return method
+    if isinstance(method, type) or not callable(method):
+        raise TypeError(
+            f"A method must be an object, such as Unrolled(window=10), or a function of an "
+            f"OuterProblem, got {method!r}."
+        )
+    return FunctionMethod(method)
 
 
 class Wrapper(Method):

@@ -73,6 +73,9 @@ class Ridge(Method):
     default_objective = staticmethod(squared_error)
 
     def __post_init__(self) -> None:
+        for name in ("penalty", "pool_size", "max_age", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}.")
         self.pool: dict[int, tuple[int, Carry]] = {}  # place -> age and student
 
     def __call__(self, problem: OuterProblem) -> Hypergradient:

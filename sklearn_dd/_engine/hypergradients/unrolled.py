@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -72,8 +73,8 @@ class Unrolled(Method):
     def __post_init__(self) -> None:
         for name in ("window", "micro_batch", "segment"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, or None, got {value!r}.")
+            if value is not None and (not isinstance(value, Integral) or value < 1):
+                raise ValueError(f"{name} must be an int of at least 1, or None, got {value!r}.")
         if self.outer_dtype not in (None, torch.bfloat16, torch.float16):
             raise ValueError(
                 f"outer_dtype must be torch.bfloat16, torch.float16 or None, got "

@@ -172,3 +172,27 @@ def test_no_gradient_is_zeros_of_the_right_shapes():
 def test_the_base_computes_nothing():
     with pytest.raises(NotImplementedError):
         Method()(mlp().outer())
+
+
+def test_a_class_says_what_it_can_do_in_plain_words():
+    def objective(outputs, y):
+        return outputs.sum()
+
+    class Own(Method):
+        default_objective = objective
+        targets = TargetKind.CONTINUOUS
+
+    assert Own().default_objective is objective
+    assert Own().targets == {TargetKind.CONTINUOUS}
+
+
+@pytest.mark.parametrize("method", ["unrolled", None, Ridge])
+def test_what_is_no_method_cannot_be_wrapped(method):
+    with pytest.raises(TypeError, match="A method must be an object"):
+        Clipped(method)
+
+
+@pytest.mark.parametrize("make", [lambda: Unrolled(window=1.5), lambda: Ridge(pool_size=0)])
+def test_parameters_of_methods_are_checked(make):
+    with pytest.raises(ValueError, match=r"(window|pool_size) must be"):
+        make()
