@@ -34,7 +34,7 @@ class Hypergradient(NamedTuple):
     ----------
     loss : Tensor of shape ()
         The outer loss.
-    x : Tensor of shape (n_steps, batch, *sample_shape)
+    x : Tensor of shape (n_steps, batch, ...)
         Its gradient with respect to the samples.
     y : Tensor of shape (n_steps, batch, n_outputs)
         Its gradient with respect to the labels.
@@ -56,8 +56,8 @@ class OuterProblem(NamedTuple):
     student : StudentFn
         The student as pure functions of its parameters.
     params : dict of Tensor
-        Where training starts, stacked over the initialisations: name -> (n_inits, *shape).
-    x : Tensor of shape (n_steps, batch, *sample_shape)
+        Where training starts, stacked over the initialisations: name -> (n_inits, ...).
+    x : Tensor of shape (n_steps, batch, ...)
         Distilled samples, one mini-batch for each step of an epoch.
     y : Tensor of shape (n_steps, batch, n_outputs)
         Their labels.
@@ -66,7 +66,7 @@ class OuterProblem(NamedTuple):
     objective : callable
         The outer objective, ``(outputs, y) -> scalar``.
     real : tuple of Tensor
-        The real batch: samples (n, *sample_shape), and y (n,) or (n, n_outputs).
+        The real batch: samples (n, ...), and y (n,) or (n, n_outputs).
     generator : torch.Generator
         The source of the method's own random draws.
     """
