@@ -55,6 +55,6 @@ def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     for line, block in blocks(page):
-        # So many empty lines that a traceback names the line of the page.
+        # Empty lines, so that a traceback names the line of the page.
         exec(compile("\n" * line + block, str(page), "exec"), namespace)
     plt.close("all")

@@ -31,7 +31,7 @@ from .helpers import (
 
 
 def accuracy(weights, X, y):
-    """Of one net, on samples that are standardised as a distiller's are."""
+    """Accuracy of a net on samples that are standardised as a distiller does."""
     module = MLP((13,), 3, width=8)
     module.load_state_dict(weights)
     z = Standardize.fit(X, (13,), (13,))(torch.tensor(X))

@@ -41,13 +41,13 @@ def test_it_passes_gradcheck():
 
 def test_the_student_is_the_one_with_torchs_norm():
     torch.manual_seed(0)
-    ours, theirs = (AlexCifarNet((3, 8, 8), 10) for _ in range(2))
-    theirs.load_state_dict(ours.state_dict())
+    own, plain = (AlexCifarNet((3, 8, 8), 10) for _ in range(2))
+    plain.load_state_dict(own.state_dict())
     places = [
-        i for i, layer in enumerate(theirs.features) if isinstance(layer, _ResponseNorm)
+        i for i, layer in enumerate(plain.features) if isinstance(layer, _ResponseNorm)
     ]  # fmt: skip
     assert len(places) == 2
     for i in places:
-        theirs.features[i] = TORCHS
+        plain.features[i] = TORCHS
     images = 10 * torch.randn(4, 3, 8, 8)
-    torch.testing.assert_close(ours(images), theirs(images))
+    torch.testing.assert_close(own(images), plain(images))

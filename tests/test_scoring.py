@@ -115,11 +115,11 @@ def test_baselines_and_files_take_scorers_too(wines, distiller, path):
                for of in evaluated_students(baseline, 3)]  # fmt: skip
     assert_allclose(baseline.evaluate(*wines, n_inits=3, scoring="f1_macro").scores, by_hand)
     save_distilled(path, distiller)
-    ours, theirs = (
+    first, second = (
         of.evaluate(*wines, n_inits=3, student=distiller.student, scoring="f1_macro").scores
         for of in (distiller, load_distilled(path))
     )
-    assert_array_equal(theirs, ours)
+    assert_array_equal(second, first)
 
 
 @pytest.mark.parametrize("scoring", ["accuracies", 3, ["accuracy", "f1_macro"]], ids=str)

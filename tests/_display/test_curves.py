@@ -20,8 +20,8 @@ def test_step_sizes_over_the_steps_with_epochs(digits):
     assert display.line_.get_color() == "C3"
     boundaries = [line.get_xdata()[0] for line in display.ax_.lines[1:]]
     assert boundaries == [2.5, 4.5]
-    theirs = LearningRatesDisplay.from_data(digits.transform())
-    assert_array_equal(theirs.lrs, digits.lrs_)
+    drawn = LearningRatesDisplay.from_data(digits.transform())
+    assert_array_equal(drawn.lrs, digits.lrs_)
 
 
 def test_where_a_step_is_an_epoch_none_is_marked():

@@ -48,9 +48,9 @@ def test_a_cell_shows_the_row_of_its_class_and_step(digits):
 
 def test_distilled_data_show_what_their_distiller_shows(digits):
     ours = DistilledImagesDisplay.from_estimator(digits, sample_shape=(8, 8))
-    theirs = DistilledImagesDisplay.from_data(digits.transform(), sample_shape=(8, 8))
+    drawn = DistilledImagesDisplay.from_data(digits.transform(), sample_shape=(8, 8))
     bare = DistilledImagesDisplay.from_data(*digits.transform(), sample_shape=(8, 8))
-    for other in (theirs, bare):
+    for other in (drawn, bare):
         assert_array_equal(other.samples, ours.samples)
         assert_array_equal(other.target, ours.target)
         assert other.n_steps == ours.n_steps == 2

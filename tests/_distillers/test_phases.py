@@ -43,8 +43,8 @@ def test_methods_in_a_list_follow_one_another(table):
     assert listed.n_iter_ == 6
     # Each has a cosine of its own, and the second begins where the first ended.
     alone = tiny(method=Watched(), max_iter=3, validation_fraction=0).fit(*table)
-    for mine, theirs in zip(first.seen, alone.method.seen, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    for own, other in zip(first.seen, alone.method.seen, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
     end, _, _ = alone.transform().as_tensors()
     assert_allclose(second.seen[0][0], end, atol=1e-5)
     assert not np.allclose(listed.X_syn_, alone.X_syn_)
