@@ -136,7 +136,7 @@ def test_a_student_with_a_spare_parameter_learns_as_one_without(optimizer):
 
 @pytest.mark.parametrize("name", ["window", "micro_batch", "segment"])
 def test_a_number_that_is_not_positive_is_refused(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, or None, got -1"):
+    with pytest.raises(ValueError, match=f"{name} must be an int of at least 1, or None, got -1"):
         Unrolled(**{name: -1})
 
 
