@@ -164,7 +164,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
     Learned targets, ``labels="free"``, gain 0.05 of R² on average over ``"hard"``. With
     ``distill_lr=0.3`` training diverges on all four. ``data_init="kmeans"`` is as good as
     ``"real"``. ``max_iter=2000`` gains 0.02 in twice the time. One student in each of 4,000
-    iterations is as good as four in each of 1,000, and scatters more over seeds.
+    iterations is as good on average as four in each of 1,000.
 
     For a linear student that starts from random weights, theory gives the number of samples that
     are needed for one gradient step: as many as the student has weights. Each sample makes the
