@@ -25,6 +25,7 @@ from ..private_torch import input_gradient_of_few_channels
 
 Pixels = int | list[int] | tuple[int, ...]
 
+_aten: Any = torch.ops.aten
 _ORDERS = torch.contiguous_format, torch.channels_last
 # Up to this number of channels, the plain kernel is faster than padding to sixteen.
 _FEW = 4
@@ -75,13 +76,16 @@ class _Convolve(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, w = ctx.saved_tensors
-        return (
-            _Images.apply(g, w, x.shape, *ctx.how) if ctx.needs_input_grad[0] else None,
-            _Weights.apply(x, g, w.shape, *ctx.how) if ctx.needs_input_grad[1] else None,
-            g.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None,
-            None,
-            None,
-        )
+        of_images, of_weights, of_bias = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled() or (of_images and x.shape[1] <= _FEW):
+            dx = _Images.apply(g, w, x.shape, *ctx.how) if of_images else None
+            dw = _Weights.apply(x, g, w.shape, *ctx.how) if of_weights else None
+        else:  # nothing differentiates them further: one call of torch takes less time than two
+            mask = [of_images, of_weights, False]
+            dx, dw, _ = _aten.convolution_backward(
+                g, x, w, None, *ctx.how, [1, 1], False, [0, 0], 1, mask
+            )
+        return dx, dw, g.sum((0, 2, 3)) if of_bias else None, None, None
 
 
 class _Images(Function):
