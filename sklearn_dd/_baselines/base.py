@@ -161,8 +161,8 @@ class Baseline(FittedClassifier, BaseDistiller):
     # Parameters of a distiller that a fit reads and a baseline does not expose.
     objective: ClassVar[str] = "classification"
     labels: ClassVar[str] = "hard"
-    outer_lr: ClassVar[float] = DistillerParameters.outer_lr
-    step_size_rate: ClassVar[float] = DistillerParameters.step_size_rate
+    outer_lr: ClassVar[float] = 0.05
+    step_size_rate: ClassVar[float] = 0.2
     max_time: ClassVar[None] = None
     n_iter_no_change: ClassVar[None] = None
     warm_start: ClassVar[bool] = False
@@ -211,9 +211,9 @@ class Baseline(FittedClassifier, BaseDistiller):
         """
         return super().fit(X, y)
 
-    def _read(self, X: Any, y: Any) -> RealSet:
+    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
         self._checked_step_sizes()
-        return classification_data(self, X, y, self.n_per_class, self.n_steps, multilabel=False)
+        return classification_data(self, X, y, self.n_per_class, n_steps, multilabel=False)
 
     def _start(self, problem: Problem) -> DistilledSet:
         """The best of the chosen sets, with the best step size."""
@@ -228,7 +228,9 @@ class Baseline(FittedClassifier, BaseDistiller):
             data_init=samples, schedule=(self.n_epochs, self.n_steps), lr=step_size, labels="hard",
         ).to(problem.device)  # fmt: skip
 
-    def _phases(self, objective: Any, student: Any, targets: Targets, *rest: Any) -> list[Phase]:
+    def _phases(
+        self, method: Any, objective: Any, student: Any, targets: Targets, *rest: Any
+    ) -> list[Phase]:
         if self.schedule == "fixed":
             return []
         return [Phase(StepSizesOnly(), targets.objective, 0.0, 1.0)]

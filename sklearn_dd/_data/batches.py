@@ -79,3 +79,8 @@ class RealData:
         """Yield all samples once, in order, in batches."""
         for rows in gen_batches(len(self), self.batch_size):
             yield self.take(rows)
+
+    def in_parts(self, n_parts: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all samples once, in parts of about equal size that are spread over the rows."""
+        for k in range(min(n_parts, len(self))):
+            yield self.take(slice(k, None, n_parts))

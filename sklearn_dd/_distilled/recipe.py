@@ -10,7 +10,14 @@ import torch
 
 from .._data import Array, Continuous, Standardize, Targets
 from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
-from .._student import Acceleration, StudentSpec, choose_student, student_fn, weight_prior
+from .._student import (
+    Acceleration,
+    StudentSpec,
+    built_in,
+    choose_student,
+    student_fn,
+    weight_prior,
+)
 from .provenance import identity
 
 STUDENT = ("student", "student_arguments", "student_optimizer")  # keys of a description
@@ -66,9 +73,13 @@ class Recipe:
     def spec(self, student: Any = None) -> StudentSpec:
         """The specification of ``student``, by default the one that the data were distilled for.
 
-        A skorch net is trained by its own optimiser.
+        A skorch net is trained by its own optimiser. A file holds the name of a student only, which
+        is enough for those of this package.
         """
         student = self.student if student is None else student
+        if student is None and self.description:
+            name, arguments, _ = (self.description.get(key) for key in STUDENT)
+            student = built_in(name or "", arguments or {})
         return choose_student(student, self.units.sample_shape, self.targets, self.optimizer)
 
     def student_fn(

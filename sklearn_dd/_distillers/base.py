@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Self
 
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from .._engine import DistilledSet
 from .._guards import all_or_nothing
 from .checkpoint import Checkpoint
+from .measure import first_set
 from .phases import Phase, phases_of
 from .problem import Problem
 from .progress import Progress
@@ -46,24 +47,20 @@ class BaseDistiller(FittedDistiller):
         BaseDistiller
             The fitted distiller.
         """
+        began = time.monotonic()
         resumed = Checkpoint.read(resume_from, write_to=self.checkpoint)
         problem = Problem.from_parameters(self, X, y, self._seed(resumed))
         if resume_from is not None:
             resumed.check(problem.made_of)
         distilled = self._start(problem)
-        run = Run(self, problem, distilled, resumed)
+        run = Run(problem, distilled, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             for iteration in run:  # a real batch, students, the hypergradient, a step of Adam
                 score = run.monitor.update(iteration)
                 run.write_checkpoint()
                 progress(iteration, score, run.expected())
-                if run.monitor.out_of_patience:
-                    break
-            else:
-                run.monitor.close()
             progress.report(problem.acceleration())
-        distilled.restore(run.monitor.best)
         return self._publish(problem, distilled, run.monitor)
 
     def _seed(self, resumed: Checkpoint) -> int:
@@ -76,10 +73,10 @@ class BaseDistiller(FittedDistiller):
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "X_syn_")
 
-    def _start(self, problem: Problem) -> DistilledSet:
+    def _start(self, problem: Problem) -> Any:
         """The distilled set before the first outer iteration."""
-        return problem.start(self._distilled_data() if self._continues() else None)
+        return first_set(problem, self._distilled_data() if self._continues() else None)
 
-    def _phases(self, *problem: Any) -> list[Phase]:
+    def _phases(self, method: Any, *problem: Any) -> list[Phase]:
         """The parts of the fit."""
-        return phases_of(self.method, self.augment, *problem)
+        return phases_of(method, self.augment, *problem)

@@ -224,17 +224,17 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     n_per_class: int | Mapping[Any, int] = 1
     _: KW_ONLY
     objective: Any = "classification"
-    labels: str = "hard"
+    labels: str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DistillerParameters._parameter_constraints,
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
         "objective": [StrOptions({"classification"}), callable],
-        "labels": [StrOptions(set(Multiclass.parametrisations))],
+        "labels": [StrOptions({"auto", *Multiclass.parametrisations})],
     }
 
-    def _read(self, X: Any, y: Any) -> RealSet:
-        return classification_data(self, X, y, self.n_per_class, self.n_steps)
+    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
+        return classification_data(self, X, y, self.n_per_class, n_steps)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,4 @@
-"""The history of a fit, its best iterate, and whether patience has run out."""
+"""The history of a fit, and the iterate that the evidence speaks for."""
 
 from __future__ import annotations
 
@@ -6,99 +6,138 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .._engine import DistilledSet, Iteration
+from .look import Look
 
-_VALIDATIONS = 25  # of a fit
+_LOOKS = 25  # at the distilled set, in a fit of known length
+_FIRST, _GROWTH = 25, 1.25  # otherwise: after 25 iterations, and each time a quarter more
+_PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
+_LEAST_PATIENCE = 150  # iterations
+_FAR = 3  # standard errors by which a set that fits the training samples too well is worse
 
 
 class Monitor:
-    """Keep the history of a fit and its best iterate, and say when to stop.
+    """Keep the history of a fit, and choose an iterate.
+
+    Each look scores the distilled set on parts of the held-out samples. The last iterate is kept
+    unless it is worse than the best by more than one standard error of the difference over the
+    parts: differences smaller than that are noise, and the best of many noisy scores is not the
+    best iterate.
 
     Parameters
     ----------
     distilled : DistilledSet
         The set that the outer loop improves in place.
-    validate : callable or None
-        Returns the validation score of the set as it is. With ``None`` the last iterate counts as
-        the best.
-    max_iter : int
-        Iterations of the whole fit.
-    n_iter_no_change : int or None
-        Patience: iterations without a better iterate after which the fit stops.
+    look : callable or None
+        Scores the set as it is. With ``None`` the training loss is all that is known.
+    max_iter : int or None
+        Iterations of the whole fit, where they are known.
+    patience : int or None
+        Iterations without a better iterate after which nothing is expected to get better. ``None``
+        takes 150, or 0.4 of the iterations so far if those are more.
+    is_limited : bool
+        Whether time or iterations are limited. Then only what gets worse ends the search early.
     """
 
     def __init__(
         self,
         distilled: DistilledSet,
-        validate: Callable[[], float] | None,
-        max_iter: int,
-        n_iter_no_change: int | None,
+        look: Callable[[], Look] | None,
+        max_iter: int | None,
+        patience: int | None,
+        is_limited: bool,
     ) -> None:
-        self.distilled, self.validate = distilled, validate
-        self.n_iter_no_change = n_iter_no_change
-        self.every = min(-(-max_iter // _VALIDATIONS), n_iter_no_change or max_iter)
-        self.max_iter = max_iter
-        self.best, self.best_score = distilled.snapshot(), -math.inf
+        self.distilled, self.look, self.patience = distilled, look, patience
+        self.is_limited = is_limited
+        self.every = max_iter and min(-(-max_iter // _LOOKS), patience or max_iter)
+        self.next_look = self.every or _FIRST
+        self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
         self.best_iter = 0  # the last iteration that was better than all before it
-        self.done = 0
+        self.latest_losses = self.best_losses
+        self.kept_iter: int | None = None  # the iterate that the search ended with
+        self.done = self.n_rejected = 0
         self.history: dict[str, list[Any]] = {
             name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
         }
-        self.n_rejected = 0
+
+    def start(self) -> None:
+        """Look at the set before the first iteration."""
+        if self.look is not None:
+            self._consider(self.look())
 
     def update(self, iteration: Iteration) -> float | None:
-        """Record an iteration; return the validation score where it is due."""
+        """Record an iteration; return the validation score where one is due."""
         self.done += 1
         self.n_rejected = iteration.n_rejected
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
-        if self.validate is None:
-            self.best, self.best_iter = self.distilled.snapshot(), self.done
+        if self.done < self.next_look:
             return None
-        if self.done % self.every and self.done != self.max_iter:
-            if not self.history["validation_iter"]:  # until then the last counts as the best
-                self.best = self.distilled.snapshot()
+        self.next_look = self.done + (self.every or max(_FIRST, round((_GROWTH - 1) * self.done)))
+        if self.look is None:
+            self._consider_training_loss()
             return None
-        return self._score(self.validate)
-
-    def close(self) -> None:
-        """Score the last iterate of a fit that ended before ``max_iter``."""
-        if self.validate is None or self.out_of_patience:
-            return
-        if self.history["validation_iter"][-1:] != [self.done]:
-            self._score(self.validate)
-
-    def _score(self, validate: Callable[[], float]) -> float:
-        score = validate()
+        found = self.look()
         self.history["validation_iter"].append(self.done)
-        self.history["validation_score"].append(score)
-        if score >= self.best_score:  # among equals the later one, whose loss is lower
-            self.best = self.distilled.snapshot()
-        if score > self.best_score:
-            self.best_score, self.best_iter = score, self.done
-        return score
+        self.history["validation_score"].append(found.score)
+        self._consider(found)
+        return found.score
+
+    def _consider(self, found: Look) -> None:
+        self.latest_losses = found.losses
+        if not found.losses.mean() >= self.best_losses.mean():
+            self.best, self.best_losses = self.distilled.snapshot(), found.losses
+            self.best_iter = self.done
+
+    def _consider_training_loss(self) -> None:
+        """Compare the mean training loss since the last look; the last iterate is kept."""
+        recent = torch.tensor(self.history["loss"][-max(_FIRST, self.done // 5) :])
+        if not recent.mean() >= self.best_losses.mean():
+            self.best_losses, self.best_iter = recent.mean()[None], self.done
 
     @property
-    def out_of_patience(self) -> bool:
-        """Whether the best iterate was found too long ago."""
-        if self.n_iter_no_change is None:
-            return False
-        return self.done - self.best_iter >= self.n_iter_no_change
+    def is_settled(self) -> bool:
+        """Whether nothing will get better: patience is over, or the last look was far worse."""
+        if self.is_limited and self.patience is None:
+            return self._excess() > _FAR
+        patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
+        return self.done - self.best_iter >= patience or self._excess() > _FAR
+
+    def _excess(self) -> float:
+        """By how many standard errors the last look was worse than the best."""
+        worse = self.latest_losses - self.best_losses
+        if len(worse) < 2 or not worse.any():
+            return 0.0
+        excess = float(worse.mean() / worse.std() * math.sqrt(len(worse)))
+        return excess if math.isfinite(excess) else math.inf
+
+    def keep(self) -> None:
+        """Return to the best iterate if the last one is worse beyond noise."""
+        if self.look is None:
+            return
+        self._consider(self.look())
+        self.kept_iter = self.done
+        if self._excess() > 1:
+            self.distilled.restore(self.best)
+            self.kept_iter = self.best_iter
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The best iterate so far."""
-        return {f"best.{k}": p for k, p in enumerate(self.best)}
+        """The best iterate so far, and its losses."""
+        best = {f"best.{k}": p for k, p in enumerate(self.best)}
+        return {**best, "losses": self.best_losses}
 
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
-        return {"history": self.history, "progress": self.best_iter, "best_score": self.best_score}
+        return {"history": self.history, "progress": self.best_iter, "next_look": self.next_look}
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from the state of another monitor."""
         device = self.best[0].device
         self.best = [tensors[f"best.{k}"].to(device) for k in range(len(self.best))]
+        self.best_losses = tensors["losses"]
         self.history = metadata["history"]
-        self.best_iter, self.best_score = metadata["progress"], metadata["best_score"]
+        self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
         self.done = len(self.history["loss"])

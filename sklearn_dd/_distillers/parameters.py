@@ -27,20 +27,20 @@ class DistillerParameters:
     it is given.
     """
 
-    n_steps: int = 1
-    n_epochs: int = 10
+    n_steps: int | None = None
+    n_epochs: int | None = None
     student: Any = None
     init: Any = "random"
-    method: Any = "unrolled"
-    data_init: Any = "kmeans"
+    method: Any = "auto"
+    data_init: Any = "auto"
     augment: Any = None
-    distill_lr: float = 0.3
-    max_iter: int = 2000
+    distill_lr: float | None = None
+    max_iter: int | None = None
     max_time: float | None = None
-    outer_lr: float = 0.05
-    step_size_rate: float = 0.2
-    batch_size: int = 256
-    n_inits: int = 1
+    outer_lr: float | None = None
+    step_size_rate: float | None = None
+    batch_size: int | None = None
+    n_inits: int | None = None
     validation_fraction: float = 0.1
     n_iter_no_change: int | None = None
     sample_shape: tuple[int, ...] | None = None
@@ -53,20 +53,20 @@ class DistillerParameters:
     checkpoint_every: int = 100
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_steps": [_POSITIVE_INT],
-        "n_epochs": [_POSITIVE_INT],
+        "n_steps": [None, _POSITIVE_INT],
+        "n_epochs": [None, _POSITIVE_INT],
         "student": "no_validation",  # choose_student checks it
         "init": "no_validation",  # weight_prior checks it
-        "method": [StrOptions(set(METHODS)), list, tuple, callable],
-        "data_init": [StrOptions({"noise", *CHOOSERS}), "array-like"],
+        "method": [StrOptions({"auto", *METHODS}), list, tuple, callable],
+        "data_init": [StrOptions({"auto", "noise", *CHOOSERS}), "array-like"],
         "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
-        "distill_lr": [_POSITIVE],
-        "max_iter": [_POSITIVE_INT],
+        "distill_lr": [None, _POSITIVE],
+        "max_iter": [None, _POSITIVE_INT],
         "max_time": [None, _POSITIVE],
-        "outer_lr": [_POSITIVE],
-        "step_size_rate": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [_POSITIVE_INT],
-        "n_inits": [_POSITIVE_INT],
+        "outer_lr": [None, _POSITIVE],
+        "step_size_rate": [None, Interval(Real, 0, None, closed="left")],
+        "batch_size": [None, _POSITIVE_INT],
+        "n_inits": [None, _POSITIVE_INT],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [None, _POSITIVE_INT],
         "sample_shape": [None, tuple, list],

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
 import torch
+from skorch import NeuralNet
 
 from .._data import (
     RealData,
@@ -21,28 +23,26 @@ from .._data import (
     resolve_device,
     student_shape,
 )
-from .._distilled import STUDENT, DistilledData, Recipe, describe, identity
+from .._distilled import STUDENT, Recipe, describe, identity
 from .._engine import (
+    Adam,
     DistilledSet,
     Method,
     Objective,
     OuterLoop,
+    Pool,
     Prior,
     Reducer,
     Stream,
     StudentFn,
-    TargetKind,
     Weights,
     distinct,
     draw,
-    fold,
     generator,
     hold_out_nets,
-    inner_steps,
     join,
     known_net,
 )
-from .._evaluation import SCORES, Training
 from .._student import (
     StudentSpec,
     acceleration,
@@ -53,9 +53,7 @@ from .._student import (
 )
 from .objective import check_objective
 from .phases import Phase
-from .start import continued_set, starting_set
-
-_HELD_OUT_INITS = 8  # students that an iterate is validated with
+from .plan import Settings, first_plan, plan_learning, plan_student, suits_windows
 
 # Parameters that may change when a fit is resumed.
 _FREE = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
@@ -67,12 +65,12 @@ class Problem:
 
     Attributes
     ----------
-    parameters : BaseDistiller
-        The distiller, read for its parameters only.
+    parameters : Settings
+        The parameters of the distiller and, where it left them open, those of its plan.
     real : RealSet
         Checked X and y.
-    training, held_out : RealData
-        The rows to learn from and those to validate with, standardised batch by batch.
+    training, held_out, everything : RealData
+        The rows to learn from, those to validate with, and both, standardised batch by batch.
     spec, student : StudentSpec, StudentFn
         How to build the student, and the student as the engine takes it.
     prior : callable
@@ -98,6 +96,7 @@ class Problem:
     real: RealSet
     training: RealData
     held_out: RealData
+    everything: RealData
     spec: StudentSpec
     student: StudentFn
     prior: Prior
@@ -124,10 +123,11 @@ class Problem:
         seed : int
             Decides all draws.
         """
-        p = distiller
+        plan = first_plan(distiller)
+        p = Settings(distiller, plan)
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
-        real: RealSet = p._read(X, y)
+        real: RealSet = p._read(X, y, p.n_steps)
         targets = real.targets
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
@@ -138,27 +138,36 @@ class Problem:
                 "Raise it, or leave n_iter_no_change=None."
             )
         shape = student_shape(real.input_shape, p.sample_shape)
+        plan_student(plan, real, shape, p.max_time)
         spec = choose_student(p.student, shape, targets)
         init = known_nets(p.init)
         prior = weight_prior(init, spec, seed)
         student = student_fn(spec, device, targets.loss)
-        phases = p._phases(objective, student, targets, shape, device)
+        by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
+        if by_windows and not isinstance(p.student, NeuralNet):
+            spec = replace(spec, optimizer=Adam())
+            student = student_fn(spec, device, targets.loss)
+        plan_learning(
+            plan, by_windows=by_windows, is_known=known_net(prior) is not None, kind=targets.kind
+        )
+        phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X
             units = Standardize.fit(real.X, real.input_shape, shape)
         else:
             units = Standardize(real.input_shape, shape)
         recipe = Recipe(
-            targets, units, known_net(prior), p.student, init, _description(p, spec, seed),
+            targets, units, known_net(prior), p.student, init, _description(distiller, spec, seed),
             spec.optimizer,
         )  # fmt: skip
-        training, held_out = (
-            RealData(real.X, real.y, part, units, p.batch_size, device) for part in rows
+        training, held_out, everything = (
+            RealData(real.X, real.y, part, units, p.batch_size, device)
+            for part in (*rows, np.arange(len(real.y)))
         )
         fraction = p.validation_fraction if len(held_out) else 0.0
         priors = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
         return cls(
-            p, real, training, held_out, spec, student, prior, *priors, phases, recipe, objective,
-            _fixed_parameters(p, spec, init), seed, device, reducer,
+            p, real, training, held_out, everything, spec, student, prior, *priors, phases, recipe,
+            objective, _fixed_parameters(distiller, spec, init), seed, device, reducer,
         )  # fmt: skip
 
     @cached_property
@@ -167,56 +176,22 @@ class Problem:
         data = {"data": fingerprint(self.real.X, self.real.y)}
         return self.fixed_parameters | self.real.targets.metadata() | data
 
-    def start(self, previous: DistilledData | None) -> DistilledSet:
-        """The distilled set before the first outer iteration."""
-        p, real = self.parameters, self.real
-        if previous is not None:
-            parametrisation = real.targets.parametrisations[p.labels]
-            batch, schedule = int(real.counts.sum()), (p.n_epochs, p.n_steps)
-            start = continued_set(previous, self.recipe, batch, schedule, parametrisation)
-        else:
-            start = starting_set(
-                real, self.training.rows, self.recipe.units,
-                np.random.default_rng(fold(self.seed, Stream.START)),
-                data_init=p.data_init, schedule=(p.n_epochs, p.n_steps), lr=p.distill_lr,
-                labels=p.labels,
-            )  # fmt: skip
-        return start.to(self.device)
-
     def outer_loop(
         self,
         distilled: DistilledSet,
         method: Method,
         objective: Objective,
-        max_iter: int,
-        progress: Callable[[int], float] | None,
+        sample: Callable[[torch.Generator], tuple[torch.Tensor, torch.Tensor]],
+        progress: Callable[[int], float],
     ) -> OuterLoop:
-        """The loop that improves ``distilled`` in place."""
+        """The loop that improves ``distilled`` in place, until ``progress`` is 1."""
         p = self.parameters
         return OuterLoop(
-            distilled, method, self.student, self.training_prior, self.training.sample, objective,
-            max_iter=max_iter, lr=p.outer_lr, step_size_lr=p.step_size_rate * p.outer_lr,
+            distilled, method, self.student, self.training_prior, sample, objective,
+            max_iter=math.inf, lr=p.outer_lr, step_size_lr=p.step_size_rate * p.outer_lr,
             n_inits=len(distinct(self.training_prior, p.n_inits)), seed=self.seed,
             progress=progress, reducer=self.reducer,
         )  # fmt: skip
-
-    def validator(self, distilled: DistilledSet) -> Callable[[], float] | None:
-        """What scores ``distilled`` on held-out samples with held-out students; None without."""
-        if not len(self.held_out):
-            return None
-        indices = distinct(self.held_out_prior, _HELD_OUT_INITS)
-        params = draw(self.held_out_prior, indices, self.seed, Stream.HELD_OUT, device=self.device)
-        targets = self.real.targets
-
-        def validate() -> float:
-            steps = inner_steps(distilled.x, distilled.y, distilled.lrs)
-            training = Training(self.student, params, steps)
-            # The share of samples with all labels right would be flat for long.
-            if self.objective is None and targets.kind is not TargetKind.MULTILABEL:
-                return float(training.scores(self.held_out, SCORES[targets.kind]).mean())
-            return training.negative_objective(self.held_out, self.objective or targets.objective)
-
-        return validate
 
     def first_weights(self) -> Weights:
         """Where the distiller's own student starts."""

@@ -190,21 +190,17 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
     n_samples: int = 10
     _: KW_ONLY
     objective: Any = "regression"
-    labels: str = "free"
-    data_init: Any = "real"
-    distill_lr: float = 0.03
-    max_iter: int = 1000
-    n_inits: int = 4
+    labels: str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DistillerParameters._parameter_constraints,
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "objective": [StrOptions({"regression"}), callable],
-        "labels": [StrOptions(set(Continuous.parametrisations))],
+        "labels": [StrOptions({"auto", *Continuous.parametrisations})],
     }
 
-    def _read(self, X: Any, y: Any) -> RealSet:
-        return regression_data(self, X, y, self.n_samples, self.n_steps)
+    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
+        return regression_data(self, X, y, self.n_samples, n_steps)
 
     def predict(self, X: Any) -> Array:
         """Predict with a student that was trained on the distilled data alone.

@@ -58,7 +58,7 @@ class FittedDistiller(
         self.lrs_ = lrs.numpy()
         if not isinstance(targets, Continuous):
             self.classes_ = targets.values
-        self.recipe_, self.seed_ = recipe, problem.seed
+        self.recipe_, self.seed_, self.plan_ = recipe, problem.seed, problem.parameters.plan
         self.sample_shape_ = problem.spec.sample_shape
         self.history_, self.n_iter_ = monitor.history, monitor.done
         self.acceleration_ = problem.acceleration()

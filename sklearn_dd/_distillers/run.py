@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+import torch
 
 from .._engine import DistilledSet, Iteration, OuterLoop
 from .checkpoint import FORMAT, Checkpoint
+from .course import Course
+from .look import looker
 from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
+
+_PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
 
 class Run:
@@ -19,62 +25,79 @@ class Run:
 
     Parameters
     ----------
-    distiller : BaseDistiller
-        Read for the parameters that limit the fit and place its checkpoints.
     problem : Problem
-        What is distilled.
+        What is distilled, with the parameters that limit the fit and place its checkpoints.
     distilled : DistilledSet
         The set that is improved in place.
     resumed : Checkpoint
         Where to continue.
+    began : float
+        When the fit began, in seconds of ``time.monotonic``.
 
     Attributes
     ----------
     monitor : Monitor
-        History, best iterate and patience of the fit.
+        History of the fit, and the iterate that it keeps.
+    course : Course
+        The course of the last phase.
     """
 
     def __init__(
-        self,
-        distiller: Any,
-        problem: Problem,
-        distilled: DistilledSet,
-        resumed: Checkpoint,
+        self, problem: Problem, distilled: DistilledSet, resumed: Checkpoint, began: float
     ) -> None:
-        p = distiller
         self.problem, self.distilled, self.resumed = problem, distilled, resumed
+        p = problem.parameters
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, problem.validator(distilled), p.max_iter, p.n_iter_no_change
-        )
-        self.began = time.monotonic() - resumed.metadata.get("seconds", 0.0)
+            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change,
+            is_limited=p.max_iter is not None or p.max_time is not None,
+        )  # fmt: skip
+        self.course = Course(self._budget, lambda: self.monitor.is_settled, self.monitor.keep)
+        self.began = began - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
         self.loop: OuterLoop | None = None  # of the phase
         if resumed.metadata:
             self.monitor.load(resumed.part("monitor."), resumed.metadata)
+            self.course.load(resumed.metadata["course"])
 
     def __iter__(self) -> Iterator[Iteration]:
-        if self.monitor.out_of_patience:  # the checkpoint may be of a fit's last iteration
-            return
+        phases = self.problem.phases
+        if phases and not self.resumed.metadata:
+            self.monitor.start()
         first = self.phase
-        for k, phase in enumerate(self.problem.phases[first:], first):
-            n_iter = round(phase.end * self.max_iter) - round(phase.start * self.max_iter)
-            if n_iter:
-                loop = self.problem.outer_loop(
-                    self.distilled, phase.method, phase.objective, n_iter, self._progress(phase)
-                )
-                if self.resumed.metadata and k == first:
-                    loop.load_state_dict(self.resumed.part("loop."))
-                self.phase, self.loop = k, loop
-                yield from loop
+        for k, phase in enumerate(phases[first:], first):
+            self.phase, self.loop = k, self._loop(phase, is_last=phase is phases[-1])
+            if self.resumed.metadata and k == first:
+                self.loop.load_state_dict(self.resumed.part("loop."))
+            yield from self.loop
+
+    def _loop(self, phase: Phase, is_last: bool) -> OuterLoop:
+        """The outer loop of a phase. The last one searches and finishes; others have a share."""
+        if is_last:
+            return self.problem.outer_loop(
+                self.distilled, phase.method, phase.objective, self._sample,
+                lambda _: self.course(self.monitor.done),
+            )  # fmt: skip
+
+        def share(done: int) -> float:
+            if self.max_iter is None and self.max_time is None:
+                return done / _PRELUDE
+            return (self._budget(self.monitor.done) - phase.start) / (phase.end - phase.start)
+
+        return self.problem.outer_loop(
+            self.distilled, phase.method, phase.objective, self.problem.training.sample, share
+        )
+
+    def _sample(self, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """A real batch: of all samples in the finish, and not of those held out before."""
+        searching = self.course.finish_from is None
+        return (self.problem.training if searching else self.problem.everything).sample(g)
 
     def expected(self) -> int:
         """Projected number of iterations of the whole fit."""
-        if self.max_time is None:
-            return self.max_iter
-        in_time = math.ceil(self.monitor.done * self.max_time / self._seconds())
-        return min(self.max_iter, max(in_time, self.monitor.done))
+        used = self._budget(self.monitor.done)
+        return max(self.monitor.done, math.ceil(self.monitor.done / used)) if used else 0
 
     def write_checkpoint(self) -> None:
         """Write a checkpoint if one is due."""
@@ -87,18 +110,21 @@ class Run:
             "parameters": self.problem.made_of,
             "seed": self.problem.seed,
             **self.monitor.metadata(),
+            "course": self.course.state(),
             "phase": self.phase,
             "seconds": self._seconds(),
         }
         assert self.checkpoint is not None
         FORMAT.write(self.checkpoint, tensors, metadata)
 
-    def _progress(self, phase: Phase) -> Callable[[int], float] | None:
-        """Fraction of a phase's time that is over, for the outer loop."""
-        limit = self.max_time
-        if limit is None:
-            return None
-        return lambda _: (self._seconds() / limit - phase.start) / (phase.end - phase.start)
+    def _budget(self, done: int) -> float:
+        """Fraction of the limit that is used; 0 without a limit."""
+        in_iterations = done / self.max_iter if self.max_iter else 0.0
+        if self.max_time is None:
+            return in_iterations
+        # Each process has its own clock, but all must decide alike.
+        in_time = self.problem.reducer.from_main(self._seconds() / self.max_time)
+        return max(in_iterations, in_time)
 
     def _seconds(self) -> float:
         return time.monotonic() - self.began

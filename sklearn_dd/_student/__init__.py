@@ -2,7 +2,7 @@
 
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
-from .spec import StudentSpec, choose_student
+from .spec import StudentSpec, built_in, choose_student
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Student",
     "StudentSpec",
     "acceleration",
+    "built_in",
     "choose_student",
     "known_nets",
     "load_pool",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from torch.nn.parameter import UninitializedParameter
 
 from .._data import Targets
 from .._engine import SGD, Adam, Drawing, Momentum, Optimizer, TargetKind, generator
-from ..students import MLP, ConvNet, LeNet
+from .. import students
+
+_WIDTH = 512  # of the student of those who name none
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ def choose_student(
 
     Parameters
     ----------
-    student : None, nn.Module class or unfitted skorch net
-        ``None`` chooses by the shape of a sample. A constructor that names ``sample_shape`` or
+    student : None, nn.Module class, partial of one or unfitted skorch net
+        ``None`` is an ``MLP`` of 512 units. A constructor that names ``sample_shape`` or
         ``n_classes`` is passed them, unless the user has set them.
     sample_shape : tuple of int
         Shape of one sample, as the student sees it.
@@ -67,7 +70,9 @@ def choose_student(
     """
     module, arguments, optimizer = student, {}, optimizer or SGD()
     if student is None:
-        module = _default_module(sample_shape)
+        module, arguments = students.MLP, {"width": _WIDTH}
+    elif isinstance(student, partial) and not student.args:
+        module, arguments = student.func, dict(student.keywords)
     elif isinstance(student, NeuralNet):
         _check_skorch(student, targets.kind)
         module, arguments = student.module, student.get_params_for("module")
@@ -91,10 +96,12 @@ def choose_student(
     return spec
 
 
-def _default_module(sample_shape: tuple[int, ...]) -> type[nn.Module]:
-    if len(sample_shape) != 3:
-        return MLP
-    return LeNet if sample_shape[1:] in ((28, 28), (32, 32)) else ConvNet
+def built_in(name: str, arguments: Mapping[str, Any]) -> Any:
+    """The student of this package with that name, as a file describes it; None for any other."""
+    own = {k: v for k, v in arguments.items() if k not in ("sample_shape", "n_classes")}
+    if name not in students.__all__ or not all(isinstance(v, int | float) for v in own.values()):
+        return None
+    return partial(getattr(students, name), **own)
 
 
 def _check(spec: StudentSpec, n_outputs: int) -> None:

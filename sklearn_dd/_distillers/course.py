@@ -1,0 +1,61 @@
+"""The course of a fit: a search at constant rates, then a finish in which the rates fall to 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+_SEARCH = 2 / 3  # of a budget; the rest is the finish
+
+
+class Course:
+    """Say how much of the finish is over; an outer loop's rates follow it.
+
+    The search goes on at constant rates until two thirds of the budget are used or nothing gets
+    better. The finish takes half as many iterations again. Its samples are all real ones: while
+    there is something to decide, some are held out, and none are once all is decided.
+
+    Parameters
+    ----------
+    budget : callable
+        Iterations done -> fraction of the budget used; always 0 without a limit.
+    is_settled : callable
+        Whether nothing gets better.
+    on_finish : callable
+        Called once, between search and finish.
+
+    Attributes
+    ----------
+    finish_from : int or None
+        The iterations done when the finish began; None during the search.
+    """
+
+    def __init__(
+        self,
+        budget: Callable[[int], float],
+        is_settled: Callable[[], bool],
+        on_finish: Callable[[], None],
+    ) -> None:
+        self.budget, self.is_settled, self.on_finish = budget, is_settled, on_finish
+        self.finish_from: int | None = None
+        self.used_by_search = 0.0
+
+    def __call__(self, done: int) -> float:
+        """Fraction of the finish that is over after ``done`` iterations; 0 during the search."""
+        used = min(1.0, self.budget(done))
+        if self.finish_from is None:
+            if used < _SEARCH and not self.is_settled():
+                return 0.0
+            self.finish_from, self.used_by_search = done, used
+            self.on_finish()
+        left = 1 - self.used_by_search
+        in_time = (used - self.used_by_search) / left if left > 0 else 1.0
+        return max(in_time, (done - self.finish_from) / max(1, self.finish_from // 2))
+
+    def state(self) -> list[Any]:
+        """What a resumed fit needs, as JSON holds it."""
+        return [self.finish_from, self.used_by_search]
+
+    def load(self, state: list[Any]) -> None:
+        """Continue from there."""
+        self.finish_from, self.used_by_search = state

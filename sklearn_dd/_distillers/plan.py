@@ -1,0 +1,175 @@
+"""The plan of a fit: what it takes for the parameters that the user left open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import torch
+
+from .._data import RealSet, Targets
+from .._engine import ConvNd, Drawing, Ridge, StudentFn, TargetKind, Unrolled, generator
+from .._student import StudentSpec
+from ..students import MLP
+
+_SECONDS = 60.0  # the budget that a fit without a limit is planned for
+_SPEED = 5e10  # operations per second of a thread of a CPU, roughly; the plan must not vary
+_WIDTHS = (1024, 512, 256, 128, 64)  # of an MLP
+_ITERATIONS = 1000  # that a budget should suffice for
+_STEPS = 10  # of a student
+_WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
+_BATCH = 512  # real samples
+
+
+class Plan(Mapping[str, Any]):
+    """The parameters that a fit was run with, and why.
+
+    A plan is a mapping from names of parameters to values. Parameters that the user set keep their
+    values; the rest is decided from the data, the budget and the seed. The choice uses training
+    samples only.
+
+    Parameters
+    ----------
+    values : dict
+        Name of a parameter -> value.
+    reasons : dict
+        Name of a parameter -> why it has this value, in a few words.
+
+    See Also
+    --------
+    DatasetDistiller : Its fitted attribute ``plan_`` is a plan.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_wine(return_X_y=True)
+    >>> plan = DatasetDistiller(max_iter=20, random_state=0).fit(X, y).plan_
+    >>> plan["max_iter"], plan["method"], plan["n_epochs"]
+    (20, 'unrolled', 10)
+
+    A plan can be printed, changed and passed back:
+
+    >>> changed = DatasetDistiller(**{**plan, "n_epochs": 5}, random_state=0).fit(X, y)
+    >>> changed.lrs_.shape
+    (5, 1)
+    """
+
+    def __init__(self, values: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
+        self._values, self.reasons = dict(values), dict(reasons)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        rows = [(name, _shown(value), self.reasons[name]) for name, value in self.items()]
+        name, value = (max(len(row[k]) for row in rows) for k in range(2))
+        return "\n".join(f"{n:<{name}}  {v:<{value}}  {why}" for n, v, why in rows)
+
+    def decide(self, name: str, value: Any, reason: str) -> None:
+        """Give ``name`` a value, unless the user did."""
+        if is_open(self.get(name)):
+            self._values[name], self.reasons[name] = value, reason
+
+
+def _shown(value: Any) -> str:
+    """A value as the printed plan shows it."""
+    if isinstance(value, partial):
+        made = ", ".join(f"{k}={v!r}" for k, v in value.keywords.items())
+        return f"partial({value.func.__name__}, {made})"
+    return getattr(value, "__name__", None) or repr(value)
+
+
+class Settings:
+    """The parameters of a distiller, with the plan's values for those that were left open."""
+
+    def __init__(self, distiller: Any, plan: Plan) -> None:
+        self.distiller, self.plan = distiller, plan
+
+    def __getattr__(self, name: str) -> Any:
+        plan = self.__dict__["plan"]
+        return plan[name] if name in plan else getattr(self.__dict__["distiller"], name)
+
+
+PLANNED = (
+    "student", "method", "n_steps", "n_epochs", "labels", "data_init", "distill_lr", "outer_lr",
+    "step_size_rate", "batch_size", "n_inits", "max_iter",
+)  # fmt: skip
+
+
+def is_open(value: Any) -> bool:
+    """Whether a parameter is left to the plan."""
+    return value is None or (isinstance(value, str) and value == "auto")
+
+
+def first_plan(distiller: Any) -> Plan:
+    """What the user set, and the number of mini-batches, which the checks of the data need."""
+    values = {name: getattr(distiller, name, None) for name in PLANNED}
+    plan = Plan(values, {k: "open" if is_open(v) else "set" for k, v in values.items()})
+    plan.decide("n_steps", *_mini_batches(getattr(distiller, "n_per_class", None)))
+    return plan
+
+
+def plan_student(plan: Plan, real: RealSet, sample_shape: tuple[int, ...], seconds: Any) -> None:
+    """Decide the student: the widest MLP that the budget allows."""
+    n_values, n_samples = math.prod(sample_shape), int(real.counts.sum()) * plan["n_steps"]
+    operations = _SPEED * torch.get_num_threads() * (seconds or _SECONDS) / _ITERATIONS
+
+    def of_an_iteration(width: int) -> float:
+        forward = 2 * width * (n_values + real.targets.n_outputs)
+        # A step and its reverse take about nine forward passes, the outer pass takes three.
+        return forward * (9 * _STEPS * n_samples / plan["n_steps"] + 3 * _BATCH)
+
+    width = next((w for w in _WIDTHS if of_an_iteration(w) <= operations), _WIDTHS[-1])
+    plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
+
+
+def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Targets) -> bool:
+    """Whether a student is one whose whole training is too slow to go back through.
+
+    Convolutional students need many small steps. Ridge regressions on their features, and then
+    short windows of their training, teach them more in the same time.
+    """
+    with Drawing(generator(0)):
+        convolves = any(isinstance(layer, ConvNd) for layer in spec().modules())
+    can = student.features is not None and targets.kind in Ridge.targets
+    return convolves and can and is_open(plan["method"])
+
+
+def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetKind) -> None:
+    """Decide how students learn and how the set is learned, but for what is measured."""
+    if by_windows:
+        plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
+        plan.decide("outer_lr", 0.02, "for this method")
+    plan.decide("method", "unrolled", "the exact gradient")
+    n_steps = _WINDOWED_STEPS if by_windows else _STEPS
+    plan.decide("n_epochs", math.ceil(n_steps / plan["n_steps"]), f"{n_steps} steps in all")
+    if kind is TargetKind.CONTINUOUS:
+        plan.decide("labels", "free", "targets are numbers")
+    elif is_known:
+        plan.decide("labels", "free", "the set serves one net alone")
+    plan.decide("labels", "hard", "any model can learn from them")
+    plan.decide("outer_lr", 0.05, "for this method")
+    plan.decide("step_size_rate", 0.2, "so that step sizes do not outrun the samples")
+    plan.decide("batch_size", _BATCH, "enough for a steady gradient")
+    plan.decide("n_inits", 1, "more iterations do more than more students")
+
+
+def _mini_batches(n_per_class: Any) -> tuple[int, str]:
+    """Two mini-batches where the samples of each class can be halved.
+
+    Ten steps on halves teach a student more than ten on all samples, in half of the time.
+    """
+    numbers = [*n_per_class.values()] if isinstance(n_per_class, Mapping) else [n_per_class]
+    if all(isinstance(n, Integral) and n % 2 == 0 for n in numbers):
+        return 2, "the samples of each class can be halved"
+    return 1, "all samples in each step"
