@@ -45,6 +45,12 @@ def net(module: Any = MLP, width: int = 8, **arguments: Any) -> NeuralNetClassif
 
 
 _SMALL = {
+    "n_steps": 1,
+    "method": "unrolled",
+    "labels": "hard",
+    "data_init": "kmeans",
+    "distill_lr": 0.3,
+    "outer_lr": 0.05,
     "n_epochs": 3,
     "max_iter": 3,
     "batch_size": 32,

@@ -49,7 +49,8 @@ class BaseDistiller(FittedDistiller):
         """
         began = time.monotonic()
         resumed = Checkpoint.read(resume_from, write_to=self.checkpoint)
-        problem = Problem.from_parameters(self, X, y, self._seed(resumed))
+        budget = resumed.metadata.get("budget", self.max_time)
+        problem = Problem.from_parameters(self, X, y, self._seed(resumed), budget)
         if resume_from is not None:
             resumed.check(problem.made_of)
         distilled = self._start(problem)

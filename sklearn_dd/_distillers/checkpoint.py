@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch import Tensor
 from .._files import Format, PathLike, check_folder
 
 FORMAT = Format("sklearn_dd.checkpoint", 1, "a checkpoint", "DatasetDistiller(checkpoint=...)")
-_KEYS = {"parameters", "seed", "history", "progress", "best_score", "phase", "seconds"}
+_KEYS = {
+    "parameters", "seed", "history", "progress", "next_look", "course", "phase", "seconds", "budget",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,18 @@ class Checkpoint:
         if path is None:
             return cls()
         tensors, metadata = FORMAT.read(path)
+        if isinstance(metadata, dict) and "best_score" in metadata:
+            raise ValueError(
+                f"{os.fspath(path)!r} is a checkpoint of an earlier version, whose fits took another "
+                "course. End that fit with the version that began it, or start afresh."
+            )
         if not isinstance(metadata, dict) or not metadata.keys() >= _KEYS:
             raise FORMAT.damaged(path, ValueError("its header is incomplete"))
         return cls(tensors, metadata)
 
     def check(self, parameters: dict[str, Any]) -> None:
         """Refuse to continue with other parameters or data."""
-        before = _renamed(self.metadata["parameters"])
+        before = self.metadata["parameters"]
         changed = sorted(k for k in parameters if before.get(k) != parameters[k])
         if changed:
             raise ValueError(
@@ -54,19 +62,3 @@ class Checkpoint:
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix``, without it."""
         return {k.removeprefix(prefix): t for k, t in self.tensors.items() if k.startswith(prefix)}
-
-
-def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters of earlier versions under the names of this one."""
-    parameters = dict(parameters)
-    if "learn_targets" in parameters:
-        parameters["labels"] = "free" if parameters.pop("learn_targets") else "hard"
-    if "method" in parameters:
-        parameters["method"] = _renamed_method(parameters["method"])
-    return parameters
-
-
-def _renamed_method(method: Any) -> Any:
-    if isinstance(method, list):
-        return [_renamed_method(part) for part in method]
-    return "ridge" if method == "auto" else str(method).replace("(estimator=", "(method=")

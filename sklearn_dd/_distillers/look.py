@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 from typing import NamedTuple
 
 import torch
@@ -17,44 +18,46 @@ from .._engine import (
     distinct,
     draw,
     inner_steps,
-    mean_over_students,
 )
-from .._evaluation import SCORES, Training
+from .._evaluation import Training
 from .problem import Problem
 
-_N_STUDENTS = 8
+_N_STUDENTS = 4  # that learn from the set at each look
 _PARTS = 16  # of the samples; the spread over them gives a standard error
+_ALIVE = 1e-6  # the least spread of a student's outputs
 
 
 class Look(NamedTuple):
     """How well students do on real samples."""
 
     losses: Tensor  # (n_parts,), the mean objective of all students on each part of the samples
-    score: float  # as the history shows it
-    n_dead: int  # students that learned nothing: their outputs are constant or not finite
+    score: float  # accuracy, R², or minus the mean objective
+    dead_share: float  # of students that learned nothing: their outputs are constant or not finite
 
 
 def examine(
     training: Training, real: RealData, targets: Targets, objective: Objective | None
 ) -> Look:
     """Train students, and score them on ``real``."""
-    goal = objective or targets.objective
-    by_group, scores, n_dead = [], [], 0
-    for params in training.trained():
-        losses = []
-        for x, y in real.in_parts(_PARTS):
-            with torch.no_grad():
-                outputs = training.student.apply(params, x)
-            losses.append(mean_over_students(goal, outputs, y))
-            spread = outputs.std(-2).amax(-1) if len(y) > 1 else outputs.new_ones(1)
-        n_dead += int((~(spread > 1e-6)).sum())
-        by_group.append(torch.stack(losses))
-        if objective is None and targets.kind is not TargetKind.MULTILABEL:
-            scores.append(SCORES[targets.kind](training.student, params, real).mean())
-    losses = torch.stack(by_group).mean(0).double().cpu()
+    goal, y = objective or targets.objective, real.y[real.rows]
+    parts = [slice(k, None, _PARTS) for k in range(min(_PARTS, len(y)))]
     # The share of samples with all labels right would be flat for long.
-    score = float(torch.stack(scores).mean()) if scores else -float(losses.mean())
-    return Look(losses, score, n_dead)
+    has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
+    losses, scores, dead = [], [], []
+    for found in training.outputs(real):  # (n, n_outputs), one student after the other
+        losses.append(torch.stack([goal(found[part], y[part]) for part in parts]).double())
+        scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
+        dead.append(len(y) > 1 and not (found.std(0) > _ALIVE).any())  # NaN is not greater
+    return Look(torch.stack(losses).mean(0), fmean(scores), fmean(dead))
+
+
+def _score(outputs: Tensor, y: Tensor, kind: TargetKind) -> float:
+    """Accuracy, or R² for numbers."""
+    if kind is TargetKind.CONTINUOUS:
+        total = (y - y.mean()).square().sum()
+        return float(1 - (outputs - y).square().sum() / (total if total > 0 else 1))
+    # A diverged student is right about nothing, although the argmax of NaN is class 0.
+    return float(((outputs.argmax(-1) == y) & outputs.isfinite().all(-1)).double().mean())
 
 
 def looker(problem: Problem, distilled: DistilledSet) -> Callable[[], Look] | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from .._engine import DistilledSet, Iteration
 from .look import Look
 
-_LOOKS = 25  # at the distilled set, in a fit of known length
+_LOOKS = 20  # at the distilled set, in a fit of known length
 _FIRST, _GROWTH = 25, 1.25  # otherwise: after 25 iterations, and each time a quarter more
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
@@ -127,7 +127,7 @@ class Monitor:
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""
         best = {f"best.{k}": p for k, p in enumerate(self.best)}
-        return {**best, "losses": self.best_losses}
+        return {**best, "best_losses": self.best_losses, "latest_losses": self.latest_losses}
 
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
@@ -137,7 +137,7 @@ class Monitor:
         """Continue from the state of another monitor."""
         device = self.best[0].device
         self.best = [tensors[f"best.{k}"].to(device) for k in range(len(self.best))]
-        self.best_losses = tensors["losses"]
+        self.best_losses, self.latest_losses = tensors["best_losses"], tensors["latest_losses"]
         self.history = metadata["history"]
         self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
         self.done = len(self.history["loss"])

@@ -8,15 +8,13 @@ from functools import partial
 from numbers import Integral
 from typing import Any
 
-import torch
-
 from .._data import RealSet, Targets
 from .._engine import ConvNd, Drawing, Ridge, StudentFn, TargetKind, Unrolled, generator
 from .._student import StudentSpec
 from ..students import MLP
 
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
-_SPEED = 5e10  # operations per second of a thread of a CPU, roughly; the plan must not vary
+_SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
 _WIDTHS = (1024, 512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 1000  # that a budget should suffice for
 _STEPS = 10  # of a student
@@ -37,6 +35,8 @@ class Plan(Mapping[str, Any]):
         Name of a parameter -> value.
     reasons : dict
         Name of a parameter -> why it has this value, in a few words.
+    seconds : float or None, default=None
+        The time limit that the plan was made for.
 
     See Also
     --------
@@ -58,8 +58,13 @@ class Plan(Mapping[str, Any]):
     (5, 1)
     """
 
-    def __init__(self, values: Mapping[str, Any], reasons: Mapping[str, str]) -> None:
-        self._values, self.reasons = dict(values), dict(reasons)
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        reasons: Mapping[str, str],
+        seconds: float | None = None,
+    ) -> None:
+        self._values, self.reasons, self.seconds = dict(values), dict(reasons), seconds
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -111,18 +116,19 @@ def is_open(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value == "auto")
 
 
-def first_plan(distiller: Any) -> Plan:
+def first_plan(distiller: Any, seconds: float | None) -> Plan:
     """What the user set, and the number of mini-batches, which the checks of the data need."""
     values = {name: getattr(distiller, name, None) for name in PLANNED}
-    plan = Plan(values, {k: "open" if is_open(v) else "set" for k, v in values.items()})
+    reasons = {k: "open" if is_open(v) else "set" for k, v in values.items()}
+    plan = Plan(values, reasons, seconds)
     plan.decide("n_steps", *_mini_batches(getattr(distiller, "n_per_class", None)))
     return plan
 
 
-def plan_student(plan: Plan, real: RealSet, sample_shape: tuple[int, ...], seconds: Any) -> None:
+def plan_student(plan: Plan, real: RealSet, sample_shape: tuple[int, ...]) -> None:
     """Decide the student: the widest MLP that the budget allows."""
     n_values, n_samples = math.prod(sample_shape), int(real.counts.sum()) * plan["n_steps"]
-    operations = _SPEED * torch.get_num_threads() * (seconds or _SECONDS) / _ITERATIONS
+    operations = _SPEED * (plan.seconds or _SECONDS) / _ITERATIONS
 
     def of_an_iteration(width: int) -> float:
         forward = 2 * width * (n_values + real.targets.n_outputs)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 
 from .._data import (
     RealData,
@@ -111,7 +110,9 @@ class Problem:
     reducer: Reducer
 
     @classmethod
-    def from_parameters(cls, distiller: Any, X: Any, y: Any, seed: int) -> Self:
+    def from_parameters(
+        cls, distiller: Any, X: Any, y: Any, seed: int, seconds: float | None
+    ) -> Self:
         """Check data and parameters in one order, cheap checks first.
 
         Parameters
@@ -122,8 +123,10 @@ class Problem:
             What ``fit`` was given.
         seed : int
             Decides all draws.
+        seconds : float or None
+            The time limit to plan for.
         """
-        plan = first_plan(distiller)
+        plan = first_plan(distiller, seconds)
         p = Settings(distiller, plan)
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
@@ -138,14 +141,14 @@ class Problem:
                 "Raise it, or leave n_iter_no_change=None."
             )
         shape = student_shape(real.input_shape, p.sample_shape)
-        plan_student(plan, real, shape, p.max_time)
+        plan_student(plan, real, shape)
         spec = choose_student(p.student, shape, targets)
         init = known_nets(p.init)
         prior = weight_prior(init, spec, seed)
         student = student_fn(spec, device, targets.loss)
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
-        if by_windows and not isinstance(p.student, NeuralNet):
-            spec = replace(spec, optimizer=Adam())
+        if by_windows:  # a skorch net keeps its own optimiser
+            spec = choose_student(p.student, shape, targets, Adam())
             student = student_fn(spec, device, targets.loss)
         plan_learning(
             plan, by_windows=by_windows, is_known=known_net(prior) is not None, kind=targets.kind

@@ -50,7 +50,8 @@ class Run:
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change,
+            distilled, looker(problem, distilled), p.max_iter if p.max_time is None else None,
+            p.n_iter_no_change,
             is_limited=p.max_iter is not None or p.max_time is not None,
         )  # fmt: skip
         self.course = Course(self._budget, lambda: self.monitor.is_settled, self.monitor.keep)
@@ -111,6 +112,7 @@ class Run:
             "seed": self.problem.seed,
             **self.monitor.metadata(),
             "course": self.course.state(),
+            "budget": self.problem.parameters.plan.seconds,
             "phase": self.phase,
             "seconds": self._seconds(),
         }
