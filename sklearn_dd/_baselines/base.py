@@ -235,8 +235,8 @@ class Baseline(FittedClassifier, BaseDistiller):
             return []
         return [Phase(StepSizesOnly(), targets.objective, 0.0, 1.0)]
 
-    def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Any) -> Self:
-        super()._publish(problem, distilled, monitor)
+    def _publish(self, problem: Problem, distilled: DistilledSet, run: Any) -> Self:
+        super()._publish(problem, distilled, run)
         # scikit-learn asks for an iteration of all that have max_iter: choosing counts as one.
         self.n_iter_ = max(1, self.n_iter_)
         return self

@@ -61,8 +61,9 @@ class BaseDistiller(FittedDistiller):
                 score = run.monitor.update(iteration)
                 run.write_checkpoint()
                 progress(iteration, score, run.expected())
-            progress.report(problem.acceleration())
-        return self._publish(problem, distilled, run.monitor)
+            progress.report(run.reason, problem.acceleration())
+        run.close(progress.is_interrupted)
+        return self._publish(problem, distilled, run)
 
     def _seed(self, resumed: Checkpoint) -> int:
         """The seed of all draws: that of the fit that is continued, or a new one."""

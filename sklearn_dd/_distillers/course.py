@@ -12,8 +12,9 @@ class Course:
     """Say how much of the finish is over; an outer loop's rates follow it.
 
     The search goes on at constant rates until two thirds of the budget are used or nothing gets
-    better. The finish takes half as many iterations again. Its samples are all real ones: while
-    there is something to decide, some are held out, and none are once all is decided.
+    better. The finish takes the rest of the budget or, after a search that ended by itself, half as
+    many iterations again. It learns from all real samples, because nothing is left to decide that
+    samples would have to be held out for.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ class Course:
     is_settled : callable
         Whether nothing gets better.
     on_finish : callable
-        Called once, between search and finish.
+        Called once, between search and finish; says whether there is anything to finish.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class Course:
         self,
         budget: Callable[[int], float],
         is_settled: Callable[[], bool],
-        on_finish: Callable[[], None],
+        on_finish: Callable[[], bool],
     ) -> None:
         self.budget, self.is_settled, self.on_finish = budget, is_settled, on_finish
         self.finish_from: int | None = None
@@ -47,10 +48,17 @@ class Course:
             if used < _SEARCH and not self.is_settled():
                 return 0.0
             self.finish_from, self.used_by_search = done, used
-            self.on_finish()
-        left = 1 - self.used_by_search
-        in_time = (used - self.used_by_search) / left if left > 0 else 1.0
-        return max(in_time, (done - self.finish_from) / max(1, self.finish_from // 2))
+            if not self.on_finish():
+                return 1.0
+        if not self.ended_by_itself:  # what is left of the budget
+            left = 1 - self.used_by_search
+            return (used - self.used_by_search) / left if left > 0 else 1.0
+        return max(used, (done - self.finish_from) / max(1, self.finish_from // 2))
+
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the search ended before its share of the budget was used."""
+        return self.finish_from is not None and self.used_by_search < _SEARCH
 
     def state(self) -> list[Any]:
         """What a resumed fit needs, as JSON holds it."""

@@ -12,8 +12,8 @@ from torch import Tensor
 from .._engine import DistilledSet, Iteration
 from .look import Look
 
-_LOOKS = 20  # at the distilled set, in a fit of known length
-_FIRST, _GROWTH = 25, 1.25  # otherwise: after 25 iterations, and each time a quarter more
+_FIRST, _GROWTH = 25, 1.25  # the first look is after 25 iterations, each next a quarter later,
+_LOOKS = 20  # and at least so many are in a fit of known length
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
 _FAR = 3  # standard errors by which a set that fits the training samples too well is worse
@@ -52,16 +52,20 @@ class Monitor:
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
         self.is_limited = is_limited
-        self.every = max_iter and min(-(-max_iter // _LOOKS), patience or max_iter)
-        self.next_look = self.every or _FIRST
+        self.most = min(-(-(max_iter or math.inf) // _LOOKS), patience or math.inf)
+        self.next_look = min(self.most, _FIRST)
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
         self.best_iter = 0  # the last iteration that was better than all before it
         self.latest_losses = self.best_losses
         self.kept_iter: int | None = None  # the iterate that the search ended with
+        self.dead_share = 0.0  # of students, at the last look
         self.done = self.n_rejected = 0
         self.history: dict[str, list[Any]] = {
-            name: [] for name in ("loss", "gradient_norm", "validation_iter", "validation_score")
-        }
+            name: []
+            for name in (
+                "loss", "gradient_norm", "validation_iter", "validation_score", "dead_share"
+            )
+        }  # fmt: skip
 
     def start(self) -> None:
         """Look at the set before the first iteration."""
@@ -76,18 +80,19 @@ class Monitor:
         self.history["gradient_norm"].append(iteration.gradient_norm)
         if self.done < self.next_look:
             return None
-        self.next_look = self.done + (self.every or max(_FIRST, round((_GROWTH - 1) * self.done)))
+        self.next_look = self.done + min(self.most, max(_FIRST, round((_GROWTH - 1) * self.done)))
         if self.look is None:
             self._consider_training_loss()
             return None
         found = self.look()
         self.history["validation_iter"].append(self.done)
         self.history["validation_score"].append(found.score)
+        self.history["dead_share"].append(found.dead_share)
         self._consider(found)
         return found.score
 
     def _consider(self, found: Look) -> None:
-        self.latest_losses = found.losses
+        self.latest_losses, self.dead_share = found.losses, found.dead_share
         if not found.losses.mean() >= self.best_losses.mean():
             self.best, self.best_losses = self.distilled.snapshot(), found.losses
             self.best_iter = self.done
@@ -114,15 +119,16 @@ class Monitor:
         excess = float(worse.mean() / worse.std() * math.sqrt(len(worse)))
         return excess if math.isfinite(excess) else math.inf
 
-    def keep(self) -> None:
-        """Return to the best iterate if the last one is worse beyond noise."""
+    def keep(self) -> bool:
+        """Return to the best iterate if the last one is worse beyond noise; is it not the start?"""
         if self.look is None:
-            return
+            return True
         self._consider(self.look())
         self.kept_iter = self.done
         if self._excess() > 1:
             self.distilled.restore(self.best)
             self.kept_iter = self.best_iter
+        return self.kept_iter > 0 or self.done == 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""

@@ -20,19 +20,20 @@ class Progress:
     verbose : int
         0 is silent; 1 shows a progress bar with loss, validation score and time left; 2 adds a line
         for each validation.
-    max_iter : int
-        Iterations of the whole fit.
+    max_iter : int or None
+        Iterations of the whole fit, where they are known.
     done : int
         Iterations that are already done.
     """
 
-    def __init__(self, verbose: int, max_iter: int, done: int = 0) -> None:
+    def __init__(self, verbose: int, max_iter: int | None, done: int = 0) -> None:
         self.verbose = verbose
         self.bar = tqdm(
             total=max_iter, initial=done, disable=not verbose, desc="distilling", unit="it"
         )
         self.score: float | None = None
         self.iteration: Iteration | None = None  # the last one
+        self.is_interrupted = False
 
     def __enter__(self) -> Progress:
         return self
@@ -52,6 +53,7 @@ class Progress:
             )
         if kind is not KeyboardInterrupt:
             return False
+        self.is_interrupted = True
         warn_user("Interrupted: the best iterate so far is kept.")
         return True
 
@@ -65,7 +67,7 @@ class Progress:
         score : float or None
             The validation score, where it was just measured.
         expected : int
-            Projected number of iterations of the whole fit.
+            Projected number of iterations of the whole fit; 0 where it is not known.
         """
         self.iteration = iteration
         if not self.verbose:
@@ -75,7 +77,7 @@ class Progress:
             self.score = score
         if self.score is not None:
             shown["val"] = f"{self.score:.3f}"
-        self.bar.total = expected
+        self.bar.total = expected or None
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
         if self.verbose > 1 and score is not None:
@@ -84,7 +86,9 @@ class Progress:
                 f"validation score {score:.4f}, gradient norm {iteration.gradient_norm:.3g}"
             )
 
-    def report(self, acceleration: Mapping[str, Any]) -> None:
-        """Report how the students' steps were taken, with ``verbose=2``."""
+    def report(self, reason: str, acceleration: Mapping[str, Any]) -> None:
+        """Report why the fit ended and, with ``verbose=2``, how the students' steps were taken."""
+        if self.verbose:
+            self.bar.write(f"the fit ended: {reason}")
         if self.verbose > 1:
             self.bar.write(", ".join(f"{name}: {value}" for name, value in acceleration.items()))

@@ -22,8 +22,8 @@ from .._distilled import DistilledData, Recipe
 from .._engine import DistilledSet
 from .._evaluation import Evaluation
 from .._student import Student, replay_student
-from .monitor import Monitor
 from .problem import Problem
+from .run import Run
 
 _BATCH = 512  # samples that are predicted at a time
 _COLUMNS = {"pandas": "columns", "polars": "schema"}  # the argument of DataFrame that names them
@@ -49,7 +49,7 @@ class FittedDistiller(
         # A subclass that redefines transform would be wrapped again.
         super().__init_subclass__(**{"auto_wrap_output_keys": None, **kwargs})
 
-    def _publish(self, problem: Problem, distilled: DistilledSet, monitor: Monitor) -> Self:
+    def _publish(self, problem: Problem, distilled: DistilledSet, run: Run) -> Self:
         """Set the fitted attributes."""
         recipe, targets = problem.recipe, problem.real.targets
         x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
@@ -60,7 +60,8 @@ class FittedDistiller(
             self.classes_ = targets.values
         self.recipe_, self.seed_, self.plan_ = recipe, problem.seed, problem.parameters.plan
         self.sample_shape_ = problem.spec.sample_shape
-        self.history_, self.n_iter_ = monitor.history, monitor.done
+        self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
+        self.stop_reason_ = run.reason
         self.acceleration_ = problem.acceleration()
         self.student_ = replay_student(
             problem.spec, problem.first_weights(), recipe.units, targets, self.X_syn_.copy(),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .._engine import DistilledSet, Iteration, OuterLoop
+from .._guards import warn_user
 from .checkpoint import FORMAT, Checkpoint
 from .course import Course
 from .look import looker
@@ -50,11 +51,11 @@ class Run:
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, looker(problem, distilled), p.max_iter if p.max_time is None else None,
-            p.n_iter_no_change,
+            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change,
             is_limited=p.max_iter is not None or p.max_time is not None,
         )  # fmt: skip
         self.course = Course(self._budget, lambda: self.monitor.is_settled, self.monitor.keep)
+        self.is_interrupted = False
         self.began = began - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
         self.loop: OuterLoop | None = None  # of the phase
@@ -71,7 +72,42 @@ class Run:
             self.phase, self.loop = k, self._loop(phase, is_last=phase is phases[-1])
             if self.resumed.metadata and k == first:
                 self.loop.load_state_dict(self.resumed.part("loop."))
-            yield from self.loop
+            for iteration in self.loop:
+                yield iteration
+                if self.monitor.dead_share > 0:  # step sizes are too large
+                    self.loop.calm()
+                    self.monitor.dead_share = 0.0
+
+    def close(self, is_interrupted: bool) -> None:
+        """End the fit: choose an iterate if none is chosen, and warn of what fell short."""
+        self.is_interrupted = is_interrupted
+        if self.course.finish_from is None and self.monitor.done:
+            self.monitor.keep()
+        if self.monitor.kept_iter == 0 and self.monitor.done and not is_interrupted:
+            warn_user(
+                "Distillation did not improve on its start, so the start is returned: "
+                f"data_init={self.problem.parameters.data_init!r} with step sizes of "
+                f"{self.problem.parameters.distill_lr}. Give the fit more time or more samples."
+            )
+        if (self.monitor.history["dead_share"] or [0])[-1] > 0:
+            warn_user(
+                "Some students learn nothing from the distilled data: their outputs are constant "
+                "or not finite. Lower distill_lr, or take a student that normalises its layers."
+            )
+
+    @property
+    def reason(self) -> str:
+        """Why the fit ended."""
+        if self.is_interrupted:
+            return "interrupted"
+        if self.monitor.n_rejected:
+            return "not finite"
+        if self.monitor.kept_iter == 0:
+            return "no better than the start"
+        if self.course.ended_by_itself:
+            return "no longer improved"
+        in_iterations = self.max_iter is not None and self.monitor.done >= self.max_iter
+        return "max_iter" if in_iterations else "max_time"
 
     def _loop(self, phase: Phase, is_last: bool) -> OuterLoop:
         """The outer loop of a phase. The last one searches and finishes; others have a share."""

@@ -55,8 +55,7 @@ class DistilledSet:
         self.free_x = x.detach().clone().requires_grad_()
         free_y = y if parametrisation is None else parametrisation.free(y)
         self.free_y = free_y.detach().clone().requires_grad_(self.learns_labels)
-        # The inverse of softplus, log(exp(lr) - 1), in a form that does not overflow.
-        self.free_lrs = (lrs + torch.log(-torch.expm1(-lrs))).detach().clone().requires_grad_()
+        self.free_lrs = _inverse_softplus(lrs).detach().clone().requires_grad_()
 
     @property
     def learns_labels(self) -> bool:
@@ -105,6 +104,11 @@ class DistilledSet:
         x, y, lrs = (t.to(device) for t in (self.x, self.y, self.lrs))
         return DistilledSet(x, y, lrs, parametrisation=self.parametrisation)
 
+    @torch.no_grad()
+    def scale_step_sizes(self, factor: float) -> None:
+        """Multiply all step sizes."""
+        self.free_lrs.copy_(_inverse_softplus(factor * self.lrs))
+
     def snapshot(self) -> list[Tensor]:
         """A copy of the free parameters."""
         return [p.detach().clone() for p in self.free]
@@ -114,3 +118,8 @@ class DistilledSet:
         """Restore the free parameters from a snapshot."""
         for p, saved in zip(self.free, snapshot, strict=True):
             p.copy_(saved)
+
+
+def _inverse_softplus(x: Tensor) -> Tensor:
+    """log(exp(x) - 1), in a form that does not overflow."""
+    return x + torch.log(-torch.expm1(-x))

@@ -164,6 +164,12 @@ class OuterLoop:
         own = self.method(problem) if mine else problem.zeros()
         return Hypergradient(*self.reducer.mean(own, len(mine) / self.n_inits))
 
+    def calm(self) -> None:
+        """Shorten the step sizes by a quarter, and halve their learning rate."""
+        self.distilled.scale_step_sizes(0.75)
+        self.last_finite = self.distilled.snapshot()
+        self.learning_rates[1] /= 2
+
     def state_dict(self) -> dict[str, Tensor]:
         """The state between two iterations, copied to the CPU; its names are those of the file."""
         state = {
