@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .arrays import CHUNK, Array, as_tensor
 from .units import Standardize
+from .weights import stratified_rows
 
 
 class RealData:
@@ -33,6 +34,8 @@ class RealData:
         Number of samples in a batch. If the part has no more samples, a batch is the whole part.
     device : torch.device
         Device to move batches to.
+    weights : ndarray of shape (n,) or None, default=None
+        How much each sample counts in a drawn batch and in a score; ``None`` counts all alike.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class RealData:
         standardize: Standardize,
         batch_size: int,
         device: torch.device,
+        weights: Array | None = None,
     ) -> None:
+        self.weights = None if weights is None else weights[rows]
         self.X, self.rows, self.batch_size, self.device = X, rows, batch_size, device
         self.y = torch.as_tensor(y)
         self.standardize = copy.deepcopy(standardize).to(device)
@@ -70,7 +75,10 @@ class RealData:
         return self.standardize(x), self.y[rows].to(self.device)
 
     def sample(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw a batch, with replacement."""
+        """Draw a batch, with replacement; samples of more weight come more often."""
+        if self.weights is not None:
+            positions = torch.rand(self.batch_size, generator=g, dtype=torch.float64).numpy()
+            return self.take(stratified_rows(self.weights, self.batch_size, positions))
         if self.batch_size >= len(self):
             return self.take(slice(None))
         return self.take(torch.randint(len(self), (self.batch_size,), generator=g).numpy())
@@ -79,8 +87,3 @@ class RealData:
         """Yield all samples once, in order, in batches."""
         for rows in gen_batches(len(self), self.batch_size):
             yield self.take(rows)
-
-    def in_parts(self, n_parts: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all samples once, in parts of about equal size that are spread over the rows."""
-        for k in range(min(n_parts, len(self))):
-            yield self.take(slice(k, None, n_parts))

@@ -27,6 +27,7 @@ class RealSet(NamedTuple):
     input_shape: tuple[int, ...]
     targets: Targets
     counts: Array  # synthetic samples of each class in one mini-batch; (1,) in a regression
+    weights: Array | None = None  # (n,), how much each sample counts; None where all count alike
 
 
 def classification_data(

@@ -24,7 +24,14 @@ class BaseDistiller(FittedDistiller):
 
     @_fit_context(prefer_skip_nested_validation=False)
     @all_or_nothing
-    def fit(self, X: Any, y: Any, *, resume_from: str | os.PathLike[str] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Learn synthetic samples, their labels and step sizes.
 
         Ctrl-C ends the fit early and keeps the best iterate so far.
@@ -38,6 +45,9 @@ class BaseDistiller(FittedDistiller):
             a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each real sample counts. ``None`` counts all alike. Real batches are drawn so
+            that a sample of weight 2 comes twice as often as one of weight 1.
         resume_from : path-like, default=None
             A checkpoint of a fit of the same data with the same parameters. The fit continues as if
             it had not been ended.
@@ -50,7 +60,9 @@ class BaseDistiller(FittedDistiller):
         began = time.monotonic()
         resumed = Checkpoint.read(resume_from, write_to=self.checkpoint)
         budget = resumed.metadata.get("budget", self.max_time)
-        problem = Problem.from_parameters(self, X, y, self._seed(resumed), budget)
+        problem = Problem.from_parameters(
+            self, X, y, sample_weight, self._seed(resumed), budget
+        )
         if resume_from is not None:
             resumed.check(problem.made_of)
         distilled = self._start(problem)

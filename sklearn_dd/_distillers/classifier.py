@@ -225,9 +225,11 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     _: KW_ONLY
     objective: Any = "classification"
     labels: str = "auto"
+    class_weight: Any = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DistillerParameters._parameter_constraints,
+        "class_weight": [None, StrOptions({"balanced"}), Mapping],
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
         "objective": [StrOptions({"classification"}), callable],
         "labels": [StrOptions({"auto", *Multiclass.parametrisations})],

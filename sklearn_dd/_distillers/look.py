@@ -6,10 +6,11 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .._data import RealData, Targets
+from .._data import Array, RealData, Targets, stratified_rows
 from .._engine import (
     DistilledSet,
     Objective,
@@ -17,12 +18,14 @@ from .._engine import (
     TargetKind,
     distinct,
     draw,
+    fold,
     inner_steps,
 )
 from .._evaluation import Training
 from .problem import Problem
 
 _N_STUDENTS = 4  # that learn from the set at each look
+_BATCH = 512  # samples that are scored at a time
 _PARTS = 16  # of the samples; the spread over them gives a standard error
 _ALIVE = 1e-6  # the least spread of a student's outputs
 
@@ -38,7 +41,7 @@ class Look(NamedTuple):
 def examine(
     training: Training, real: RealData, targets: Targets, objective: Objective | None
 ) -> Look:
-    """Train students, and score them on ``real``."""
+    """Train students, and score them on ``real``, whose samples count alike."""
     goal, y = objective or targets.objective, real.y[real.rows]
     parts = [slice(k, None, _PARTS) for k in range(min(_PARTS, len(y)))]
     # The share of samples with all labels right would be flat for long.
@@ -68,9 +71,20 @@ def looker(problem: Problem, distilled: DistilledSet) -> Callable[[], Look] | No
     indices = distinct(prior, _N_STUDENTS)
     params = draw(prior, indices, problem.seed, Stream.HELD_OUT, device=problem.device)
 
+    real = evenly(problem, problem.held_out.rows)
+
     def look() -> Look:
         steps = inner_steps(distilled.x, distilled.y, distilled.lrs)
         training = Training(problem.student, params, steps)
-        return examine(training, problem.held_out, problem.real.targets, problem.objective)
+        return examine(training, real, problem.real.targets, problem.objective)
 
     return look
+
+
+def evenly(problem: Problem, rows: Array) -> RealData:
+    """Samples that count alike: ``rows``, or as many that are drawn by their weights."""
+    real, weights = problem.real, problem.real.weights
+    if weights is not None:
+        positions = np.random.default_rng(fold(problem.seed, Stream.HELD_OUT)).random(len(rows))
+        rows = rows[stratified_rows(weights[rows], len(rows), positions)]
+    return RealData(real.X, real.y, rows, problem.recipe.units, _BATCH, problem.device)

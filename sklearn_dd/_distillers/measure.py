@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .._data import Continuous, RealData
 from .._distilled import DistilledData
 from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, inner_steps
 from .._evaluation import Training
-from .look import examine
+from .look import evenly, examine
 from .plan import is_open
 from .problem import Problem
 from .start import continued_set, starting_set
@@ -59,8 +58,7 @@ def _start(problem: Problem, kind: object, lr: float) -> DistilledSet:
 def _scorer(problem: Problem) -> Callable[[DistilledSet], float]:
     """The mean loss, on training samples, of students that learn from a set; lower is better."""
     rows = np.random.default_rng(problem.seed).permutation(problem.training.rows)[:_MAX_ROWS]
-    real = problem.real
-    seen = RealData(real.X, real.y, rows, problem.recipe.units, _MAX_ROWS, problem.device)
+    seen = evenly(problem, rows)
     indices = distinct(problem.training_prior, _N_STUDENTS)
     params = draw(
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device
@@ -70,7 +68,7 @@ def _scorer(problem: Problem) -> Callable[[DistilledSet], float]:
         training = Training(
             problem.student, params, inner_steps(distilled.x, distilled.y, distilled.lrs)
         )
-        found = examine(training, seen, real.targets, problem.objective).losses.mean()
+        found = examine(training, seen, problem.real.targets, problem.objective).losses.mean()
         return float(found.nan_to_num(torch.inf))
 
     return loss

@@ -20,6 +20,7 @@ from .._data import (
     fingerprint,
     hold_out,
     resolve_device,
+    row_weights,
     student_shape,
 )
 from .._distilled import STUDENT, Recipe, describe, identity
@@ -111,7 +112,7 @@ class Problem:
 
     @classmethod
     def from_parameters(
-        cls, distiller: Any, X: Any, y: Any, seed: int, seconds: float | None
+        cls, distiller: Any, X: Any, y: Any, sample_weight: Any, seed: int, seconds: float | None
     ) -> Self:
         """Check data and parameters in one order, cheap checks first.
 
@@ -119,7 +120,7 @@ class Problem:
         ----------
         distiller : BaseDistiller
             Has the parameters, and reads X and y (``_read``).
-        X, y : array-like
+        X, y, sample_weight : array-like
             What ``fit`` was given.
         seed : int
             Decides all draws.
@@ -131,9 +132,12 @@ class Problem:
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
         real: RealSet = p._read(X, y, p.n_steps)
-        targets = real.targets
+        targets, class_weight = real.targets, getattr(distiller, "class_weight", None)
+        real = real._replace(weights=row_weights(real.y, targets, class_weight, sample_weight))
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
+        if real.weights is not None:
+            rows = tuple(part[real.weights[part] > 0] for part in rows)
         if p.n_iter_no_change is not None and not len(rows[1]):
             raise ValueError(
                 f"n_iter_no_change={p.n_iter_no_change} needs samples to validate on, but "
@@ -163,8 +167,8 @@ class Problem:
             spec.optimizer,
         )  # fmt: skip
         training, held_out, everything = (
-            RealData(real.X, real.y, part, units, p.batch_size, device)
-            for part in (*rows, np.arange(len(real.y)))
+            RealData(real.X, real.y, part, units, p.batch_size, device, real.weights)
+            for part in (*rows, np.sort(np.concatenate(rows)))
         )
         fraction = p.validation_fraction if len(held_out) else 0.0
         priors = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
@@ -176,7 +180,8 @@ class Problem:
     @cached_property
     def made_of(self) -> dict[str, Any]:
         """What may not change when the fit is resumed: parameters and data."""
-        data = {"data": fingerprint(self.real.X, self.real.y)}
+        real = self.real
+        data = {"data": fingerprint(real.X, real.y), "weights": describe(real.weights)}
         return self.fixed_parameters | self.real.targets.metadata() | data
 
     def outer_loop(

@@ -1,0 +1,97 @@
+"""How much each real sample counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+
+from .arrays import Array, on_host
+from .targets import Multiclass, Targets
+
+
+def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: Any) -> Array | None:
+    """The weight of each row (n,), mean 1; None where all rows count alike.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,) or (n, n_outputs)
+        Class indices, or other targets.
+    targets : Multiclass, Multilabel or Continuous
+        What y holds.
+    class_weight : dict, "balanced" or None
+        As in scikit-learn; for a multiclass y only.
+    sample_weight : array-like of shape (n,) or None
+        As in scikit-learn.
+    """
+    weights = np.ones(len(y)) if sample_weight is None else _checked(sample_weight, len(y))
+    if class_weight is not None:
+        if not isinstance(targets, Multiclass):
+            raise ValueError(
+                f"class_weight={class_weight!r} needs a multiclass y, but this y is "
+                f"{targets.kind.name.lower()}. Pass sample_weight to fit instead."
+            )
+        weights = weights * _of_classes(class_weight, targets.values, y)[y]
+    if isinstance(targets, Multiclass):
+        total = np.bincount(y, weights, len(targets.values))
+        if not total.all():
+            lost = targets.values[total == 0].tolist()
+            raise ValueError(
+                f"sample_weight and class_weight give all samples of the classes {lost} the weight "
+                "0. Leave these samples out, or give them a weight."
+            )
+    if not weights.any():
+        raise ValueError("sample_weight is 0 for all samples. Give some of them a weight.")
+    return None if (weights == weights[0]).all() else weights / weights.mean()
+
+
+def stratified_rows(weights: Array, n: int, positions: Array) -> Array:
+    """Draw ``n`` rows with replacement; each comes about as often as its weight says.
+
+    The total weight is cut into n equal strata, and ``positions`` (n,), between 0 and 1, says where
+    in its stratum each row is drawn. The mean over the drawn rows is an unbiased estimate of the
+    weighted mean, and varies less than with independent draws.
+    """
+    edges = np.cumsum(weights, dtype=np.float64)
+    at = (np.arange(n) + positions) * (edges[-1] / n)
+    return np.minimum(np.searchsorted(edges, at, side="right"), len(weights) - 1)
+
+
+def _checked(sample_weight: Any, n: int) -> Array:
+    try:
+        weights = np.asarray(on_host(sample_weight), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}.") from error
+    if weights.ndim == 0 or weights.shape != (n,):
+        raise ValueError(
+            f"sample_weight must have the shape ({n},), one weight for each sample, but has "
+            f"{weights.shape}."
+        )
+    if not np.isfinite(weights).all() or weights.min() < 0:
+        wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[0]
+        raise ValueError(
+            "sample_weight must hold finite numbers of at least 0, but sample "
+            f"{wrong} has {weights[wrong]}."
+        )
+    return weights
+
+
+def _of_classes(class_weight: Any, classes: Array, y: Array) -> Array:
+    if isinstance(class_weight, Mapping):
+        unknown = [k for k in class_weight if k not in classes.tolist()]
+        wrong = {
+            k: v
+            for k, v in class_weight.items()
+            if not isinstance(v, Real) or not np.isfinite(v) or v < 0
+        }
+        if unknown or wrong:
+            raise ValueError(
+                f"class_weight={dict(class_weight)!r} must give classes of y, "
+                f"{classes.tolist()}, numbers of at least 0. A class that it does not name has "
+                "weight 1."
+            )
+        return np.array([float(class_weight.get(c, 1.0)) for c in classes.tolist()])
+    return compute_class_weight(class_weight, classes=np.arange(len(classes)), y=y)
