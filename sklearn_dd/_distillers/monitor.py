@@ -16,7 +16,7 @@ _FIRST, _GROWTH = 25, 1.25  # the first look is after 25 iterations, each next a
 _LOOKS = 20  # and at least so many are in a fit of known length
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
-_FAR = 3  # standard errors by which a set that fits the training samples too well is worse
+_FAR, _TIMES = 3, 4  # a set fits training samples too well if four looks are this much worse
 
 
 class Monitor:
@@ -52,13 +52,14 @@ class Monitor:
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
         self.is_limited = is_limited
-        self.most = min(-(-(max_iter or math.inf) // _LOOKS), patience or math.inf)
+        self.most = min(math.ceil(max_iter / _LOOKS) if max_iter else math.inf, patience or math.inf)
         self.next_look = min(self.most, _FIRST)
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
         self.best_iter = 0  # the last iteration that was better than all before it
         self.latest_losses = self.best_losses
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.dead_share = 0.0  # of students, at the last look
+        self.n_far = 0  # looks in a row that were far worse than the best
         self.done = self.n_rejected = 0
         self.history: dict[str, list[Any]] = {
             name: []
@@ -96,6 +97,7 @@ class Monitor:
         if not found.losses.mean() >= self.best_losses.mean():
             self.best, self.best_losses = self.distilled.snapshot(), found.losses
             self.best_iter = self.done
+        self.n_far = self.n_far + 1 if self._excess() > _FAR else 0
 
     def _consider_training_loss(self) -> None:
         """Compare the mean training loss since the last look; the last iterate is kept."""
@@ -105,11 +107,11 @@ class Monitor:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing will get better: patience is over, or the last look was far worse."""
+        """Whether nothing will get better: patience is over, or look after look is far worse."""
         if self.is_limited and self.patience is None:
-            return self._excess() > _FAR
+            return self.n_far >= _TIMES
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
-        return self.done - self.best_iter >= patience or self._excess() > _FAR
+        return self.done - self.best_iter >= patience or self.n_far >= _TIMES
 
     def _excess(self) -> float:
         """By how many standard errors the last look was worse than the best."""
@@ -137,7 +139,8 @@ class Monitor:
 
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
-        return {"history": self.history, "progress": self.best_iter, "next_look": self.next_look}
+        numbers = {"progress": self.best_iter, "next_look": self.next_look, "n_far": self.n_far}
+        return {"history": self.history, **numbers}
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from the state of another monitor."""
@@ -146,4 +149,5 @@ class Monitor:
         self.best_losses, self.latest_losses = tensors["best_losses"], tensors["latest_losses"]
         self.history = metadata["history"]
         self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
+        self.n_far = metadata["n_far"]
         self.done = len(self.history["loss"])
