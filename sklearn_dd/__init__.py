@@ -7,7 +7,7 @@ from ._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, 
 from ._comparison import Comparison, all_baselines, compare
 from ._display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
 from ._distilled import DistilledData, load_distilled, save_distilled
-from ._distillers import DatasetDistiller, DatasetDistillerRegressor
+from ._distillers import Cost, DatasetDistiller, DatasetDistillerRegressor, Plan
 from ._evaluation import Evaluation
 from ._pools import train_pool
 from ._student import load_pool
@@ -52,6 +52,7 @@ __all__ = [
     "Comparison",
     "ConvNet",
     "ConvergenceDisplay",
+    "Cost",
     "CudaGraph",
     "DatasetDistiller",
     "DatasetDistillerRegressor",
@@ -66,6 +67,7 @@ __all__ = [
     "LeNet",
     "LearningRatesDisplay",
     "OneOf",
+    "Plan",
     "RandomSamples",
     "Ridge",
     "TargetedAttack",

@@ -135,7 +135,7 @@ def outputs(student: StudentFn, params: Params, real: RealData) -> Tensor:
     return found if found.ndim == 3 else found[None]
 
 
-def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
+def scorer(scoring: Any, targets: Targets, y: Any, sample_weight: Any = None) -> Score:
     """A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``, as a score of students.
 
     Parameters
@@ -146,6 +146,8 @@ def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
         What y holds.
     y : array-like
         The true y as the user holds it, already checked.
+    sample_weight : array-like or None, default=None
+        Weights for a scorer that takes them.
 
     Returns
     -------
@@ -160,13 +162,14 @@ def scorer(scoring: Any, targets: Targets, y: Any) -> Score:
     kind = _Regressor if isinstance(targets, Continuous) else _Classifier
     # Checks the name, or that it is callable.
     measure = check_scoring(kind(targets, None, None), scoring=scoring)
+    weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     y = np.asarray(dense(y))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
 
     def score_one(found: Tensor, X: Array) -> float:
         if found.isfinite().all():
-            return float(measure(kind(targets, found, X), X, y))
+            return float(measure(kind(targets, found, X), X, y, **weights))
         warn_user("A student has diverged: its outputs are not finite, and its score is NaN.")
         return math.nan
 

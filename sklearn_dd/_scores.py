@@ -28,11 +28,11 @@ def r2_scores(student: StudentFn, params: Params, real: RealData) -> Tensor:
     """R² (n_inits,) on all of ``real`` of one student or of several, stacked; y is (n, 1)."""
     residual: Tensor | float = 0.0
     with torch.no_grad():
-        for x, y in real.in_order():
-            errors = (student.apply(params, x) - y).square().sum((-1, -2))
-            residual = residual + errors.cpu().double()
-    y = real.y[real.rows].double()
-    total = (y - y.mean()).square().sum()
+        for (x, y), weights in zip(real.in_order(), real.weights_in_order(), strict=True):
+            errors = (student.apply(params, x) - y).square().sum(-1).cpu().double()
+            residual = residual + (errors * weights).sum(-1)
+    y, weights = real.y[real.rows, 0].double(), torch.cat([*real.weights_in_order()])
+    total = ((y - (weights * y).sum() / weights.sum()).square() * weights).sum()
     # For a constant y, the errors themselves say which student is better.
     return 1 - torch.as_tensor(residual).reshape(-1) / (total if total > 0 else 1)
 
@@ -44,10 +44,11 @@ def _share(
     is_right: Callable[[Tensor, Tensor], Tensor],  # of a batch's outputs and y
 ) -> Tensor:
     """Share (n_inits,) of ``real`` that one student or several, stacked, predict right."""
-    hits: Tensor | int = 0
+    hits: Tensor | float = 0.0
     with torch.no_grad():
-        for x, y in real.in_order():
+        for (x, y), weights in zip(real.in_order(), real.weights_in_order(), strict=True):
             outputs = student.apply(params, x)
             # A diverged student is right about nothing, although the argmax of NaN is class 0.
-            hits = hits + (is_right(outputs, y) & outputs.isfinite().all(-1)).sum(-1)
-    return torch.as_tensor(hits).reshape(-1).cpu().double() / len(real)
+            right = is_right(outputs, y) & outputs.isfinite().all(-1)
+            hits = hits + (right.cpu().double() * weights).sum(-1)
+    return torch.as_tensor(hits).reshape(-1) / sum(w.sum() for w in real.weights_in_order())

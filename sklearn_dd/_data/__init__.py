@@ -7,7 +7,7 @@ from .real_set import RealSet, classification_data, regression_data
 from .split import hold_out
 from .targets import Continuous, Multiclass, Multilabel, Targets, read_targets
 from .units import Standardize, student_shape
-from .weights import row_weights, stratified_rows
+from .weights import checked_weights, row_weights, stratified_rows
 
 __all__ = [
     "Array",
@@ -19,6 +19,7 @@ __all__ = [
     "Standardize",
     "Targets",
     "as_tensor",
+    "checked_weights",
     "class_indices",
     "classification_data",
     "dense",

@@ -87,3 +87,9 @@ class RealData:
         """Yield all samples once, in order, in batches."""
         for rows in gen_batches(len(self), self.batch_size):
             yield self.take(rows)
+
+    def weights_in_order(self) -> Iterator[Tensor]:
+        """Yield the weights of the batches of ``in_order``, on the CPU."""
+        weights = np.ones(len(self)) if self.weights is None else self.weights
+        for rows in gen_batches(len(self), self.batch_size):
+            yield torch.as_tensor(weights[rows], dtype=torch.float64)

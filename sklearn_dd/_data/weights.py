@@ -27,7 +27,7 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
     sample_weight : array-like of shape (n,) or None
         As in scikit-learn.
     """
-    weights = np.ones(len(y)) if sample_weight is None else _checked(sample_weight, len(y))
+    weights = np.ones(len(y)) if sample_weight is None else checked_weights(sample_weight, len(y))
     if class_weight is not None:
         if not isinstance(targets, Multiclass):
             raise ValueError(
@@ -43,8 +43,6 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
                 f"sample_weight and class_weight give all samples of the classes {lost} the weight "
                 "0. Leave these samples out, or give them a weight."
             )
-    if not weights.any():
-        raise ValueError("sample_weight is 0 for all samples. Give some of them a weight.")
     return None if (weights == weights[0]).all() else weights / weights.mean()
 
 
@@ -60,7 +58,8 @@ def stratified_rows(weights: Array, n: int, positions: Array) -> Array:
     return np.minimum(np.searchsorted(edges, at, side="right"), len(weights) - 1)
 
 
-def _checked(sample_weight: Any, n: int) -> Array:
+def checked_weights(sample_weight: Any, n: int) -> Array:
+    """Check one weight for each of ``n`` samples."""
     try:
         weights = np.asarray(on_host(sample_weight), dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -76,6 +75,8 @@ def _checked(sample_weight: Any, n: int) -> Array:
             "sample_weight must hold finite numbers of at least 0, but sample "
             f"{wrong} has {weights[wrong]}."
         )
+    if not weights.any():
+        raise ValueError("sample_weight is 0 for all samples. Give some of them a weight.")
     return weights
 
 

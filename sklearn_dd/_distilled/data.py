@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-from .._data import Array, RealData, resolve_device, samples_for
+from .._data import Array, RealData, checked_weights, resolve_device, samples_for
 from .._engine import Prior, Stream, distinct, draw, inner_steps
 from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
 from .._guards import warn_user, with_gradients
@@ -146,6 +146,7 @@ class DistilledData(_Triple):
         n_epochs: int | None = None,
         each_step: bool = False,
         scoring: Any = None,
+        sample_weight: Any = None,
         random_state: Any = None,
         device: str | torch.device = "auto",
     ) -> Evaluation:
@@ -177,6 +178,8 @@ class DistilledData(_Triple):
             A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``. ``None`` takes
             accuracy for a multiclass y, the fraction of samples with all labels correct for a
             multilabel y, and R² for regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each sample counts in a score. ``None`` counts all alike.
         random_state : int, RandomState instance or None, default=None
             Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
             the fit did not draw.
@@ -191,14 +194,19 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         score = (
-            SCORES[recipe.targets.kind] if scoring is None else scorer(scoring, recipe.targets, y)
+            SCORES[recipe.targets.kind]
+            if scoring is None
+            else scorer(scoring, recipe.targets, y, sample_weight)
         )
         X = samples_for(X, recipe.units.input_shape)
-        real = self.real_data(X, recipe.targets.check(y, len(X)), device)
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
+        real = self.real_data(X, recipe.targets.check(y, len(X)), device, weights)
         training = self.training(n_inits, student, init, n_epochs, random_state, device)
         return evaluate(training, real, score, each_step)
 
-    def real_data(self, X: Array, y: Array, device: str | torch.device) -> RealData:
+    def real_data(
+        self, X: Array, y: Array, device: str | torch.device, weights: Array | None = None
+    ) -> RealData:
         """Convert checked real samples to batches that students can be scored on.
 
         Parameters
@@ -209,6 +217,8 @@ class DistilledData(_Triple):
             Class indices, labels as 1 and 0, or standardised targets.
         device : str or torch.device
             Device to move batches to.
+        weights : ndarray of shape (n_samples,) or None, default=None
+            How much each sample counts in a score.
 
         Returns
         -------
@@ -216,7 +226,7 @@ class DistilledData(_Triple):
             The samples, standardised batch by batch.
         """
         units = self._known_recipe().units
-        return RealData(X, y, np.arange(len(X)), units, _BATCH, resolve_device(device))
+        return RealData(X, y, np.arange(len(X)), units, _BATCH, resolve_device(device), weights)
 
     def training(
         self,

@@ -2,8 +2,10 @@
 
 from .base import BaseDistiller
 from .classifier import DatasetDistiller
+from .cost import Cost
 from .parameters import DistillerParameters
 from .phases import AUGMENTATIONS, Phase
+from .plan import Plan
 from .problem import Problem
 from .regressor import DatasetDistillerRegressor
 from .result import FittedClassifier
@@ -12,11 +14,13 @@ from .start import class_labels, starting_set
 __all__ = [
     "AUGMENTATIONS",
     "BaseDistiller",
+    "Cost",
     "DatasetDistiller",
     "DatasetDistillerRegressor",
     "DistillerParameters",
     "FittedClassifier",
     "Phase",
+    "Plan",
     "Problem",
     "class_labels",
     "starting_set",

@@ -95,7 +95,7 @@ class FittedDistiller(
         frame = library.DataFrame(data.X, **{_COLUMNS[container]: names})
         return DistilledData(frame, data.y, data.lrs, data.recipe)
 
-    def fit_transform(self, X: Any, y: Any) -> DistilledData:
+    def fit_transform(self, X: Any, y: Any, **fit_params: Any) -> DistilledData:
         """Distil, and return the distilled data.
 
         Parameters
@@ -104,13 +104,15 @@ class FittedDistiller(
             Real samples.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
+        **fit_params : dict
+            Passed to `fit`.
 
         Returns
         -------
         DistilledData
             ``(X_syn, y_syn, lrs)``.
         """
-        return self.fit(X, y).transform()
+        return self.fit(X, y, **fit_params).transform()
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose the container of flat synthetic samples.
@@ -145,6 +147,7 @@ class FittedDistiller(
         n_epochs: int | None = None,
         each_step: bool = False,
         scoring: Any = None,
+        sample_weight: Any = None,
         random_state: Any = None,
     ) -> Evaluation:
         """Train fresh students on the distilled data alone and score them on real samples.
@@ -175,6 +178,8 @@ class FittedDistiller(
             A scikit-learn scorer, by name or as ``(estimator, X, y) -> float``. ``None`` takes
             accuracy for a multiclass y, the fraction of samples with all labels correct for a
             multilabel y, and R² for regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How much each sample counts in a score. ``None`` counts all alike.
         random_state : int, RandomState instance or None, default=None
             Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
             the fit did not draw.
@@ -192,8 +197,8 @@ class FittedDistiller(
         data = self._distilled_data()
         return data.evaluate(
             new_samples(self, X), y, n_inits=n_inits, student=student, init=init,
-            n_epochs=n_epochs, each_step=each_step, scoring=scoring, random_state=random_state,
-            device=self.device,
+            n_epochs=n_epochs, each_step=each_step, scoring=scoring, sample_weight=sample_weight,
+            random_state=random_state, device=self.device,
         )  # fmt: skip
 
     def _distilled_data(self) -> DistilledData:

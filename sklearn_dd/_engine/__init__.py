@@ -38,6 +38,7 @@ from .losses import (
     multilabel,
     regression,
 )
+from .memory import peak_bytes
 from .optimizers import SGD, Adam, Momentum, Optimizer
 from .outer_loop import Iteration, OuterLoop
 from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_net
@@ -105,6 +106,7 @@ __all__ = [
     "mean_squared_error",
     "multilabel",
     "naive_hypergradient",
+    "peak_bytes",
     "pure",
     "pure_features",
     "regression",

@@ -1,0 +1,83 @@
+"""What a fit takes, from its first iterations."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any, NamedTuple
+
+from sklearn.utils import check_random_state
+
+from .._engine import OuterLoop, peak_bytes
+from .measure import first_set
+from .problem import Problem
+
+_TIMED = 5  # iterations
+
+
+class Cost(NamedTuple):
+    """What a fit takes.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Number of weights of a student.
+    memory : int
+        Largest number of bytes that an outer iteration allocates for tensors. Python, PyTorch and X
+        come on top.
+    seconds_per_iteration : float
+        Median time of an outer iteration on this machine.
+    seconds : float or None
+        Time of the whole fit. ``None`` without ``max_iter`` and ``max_time``: such a fit ends when
+        nothing gets better.
+
+    See Also
+    --------
+    DatasetDistiller.estimate_cost : Returns it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import DatasetDistiller
+    >>> X, y = load_wine(return_X_y=True)
+    >>> cost = DatasetDistiller(max_time=60).estimate_cost(X, y)
+    >>> cost.seconds, cost.n_parameters
+    (60.0, 17411)
+    """
+
+    n_parameters: int
+    memory: int
+    seconds_per_iteration: float
+    seconds: float | None
+
+
+def estimate(distiller: Any, X: Any, y: Any) -> Cost:
+    """Run a few iterations of each phase, and throw them away."""
+    began = time.monotonic()
+    seed = int(check_random_state(distiller.random_state).randint(2**31))
+    problem = Problem.from_parameters(distiller, X, y, None, seed, distiller.max_time)
+    distilled = first_set(problem, None)
+    prepared = time.monotonic() - began
+    seconds, memory = [], []
+    for phase in problem.phases:
+        loop = iter(_loop(problem, distilled, phase))
+        memory.append(peak_bytes(lambda loop=loop: next(loop), problem.device))
+        next(loop)  # the second repeats a trace that the first has made
+        seconds.append(median(_seconds(loop) for _ in range(_TIMED)) * (phase.end - phase.start))
+    each, p = sum(seconds), problem.parameters
+    limits = [p.max_time, p.max_iter and prepared + p.max_iter * each]
+    whole = min((float(limit) for limit in limits if limit is not None), default=None)
+    n_parameters = sum(w.numel() for w in problem.first_weights().values())
+    return Cost(n_parameters, max(memory), each, whole)
+
+
+def _loop(problem: Problem, distilled: Any, phase: Any) -> OuterLoop:
+    return problem.outer_loop(
+        distilled, phase.method, phase.objective, problem.training.sample, lambda _: 0.0
+    )
+
+
+def _seconds(loop: Any) -> float:
+    began = time.perf_counter()
+    next(loop)
+    return time.perf_counter() - began
