@@ -148,8 +148,15 @@ def continuous(y: Any, n_samples: int) -> Array:
     return y
 
 
-def samples_per_step(n_per_class: int | Mapping[Any, int], n_steps: int, classes: Array) -> Array:
+def samples_per_step(
+    n_per_class: int | str | Mapping[Any, int], n_steps: int, classes: Array
+) -> Array:
     """The number of synthetic samples of each class in one mini-batch."""
+    if isinstance(n_per_class, str):
+        raise ValueError(
+            f"n_per_class={n_per_class!r} needs a multiclass y, but this y has several labels. Give "
+            "the number of samples of each label."
+        )
     if isinstance(n_per_class, Mapping):
         if set(n_per_class) != set(classes.tolist()):
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .allocation import allocate, total_samples
 from .arrays import Array
 from .checks import (
     is_multilabel,
@@ -34,12 +35,18 @@ def classification_data(
     estimator: Any,
     X: Any,
     y: Any,
-    n_per_class: int | Mapping[Any, int],
+    n_per_class: int | str | Mapping[Any, int],
     n_steps: int,
     *,
+    n_samples: Any = None,
     multilabel: bool = True,
 ) -> RealSet:
     """Check the X and y of a classifier. With ``multilabel``, y may have several columns."""
+    if n_samples is not None and n_per_class != "auto":
+        raise ValueError(
+            f"n_samples={n_samples} is divided over the classes with n_per_class='auto', but "
+            f"n_per_class={n_per_class}. Give one of them."
+        )
     targets: Targets
     if multilabel and is_multilabel(y):
         X, y, input_shape = multilabel_set(estimator, X, y)
@@ -47,7 +54,12 @@ def classification_data(
     else:
         X, y, classes, input_shape = multiclass_set(estimator, X, y)
         targets, strata = Multiclass(classes), y
-    counts = samples_per_step(n_per_class, n_steps, targets.values)
+    if n_per_class == "auto" and isinstance(targets, Multiclass):
+        n_classes = len(targets.values)
+        total = total_samples(n_samples, len(y), n_classes, n_steps)
+        counts = allocate(X, y, n_classes, total, n_steps)
+    else:
+        counts = samples_per_step(n_per_class, n_steps, targets.values)
     return RealSet(X, y, strata, input_shape, targets, counts)
 
 

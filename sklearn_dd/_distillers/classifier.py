@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -221,22 +221,29 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
     True
     """
 
-    n_per_class: int | Mapping[Any, int] = 1
+    n_per_class: int | str | Mapping[Any, int] = 1
     _: KW_ONLY
     objective: Any = "classification"
     labels: str = "auto"
     class_weight: Any = None
+    n_samples: int | float | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DistillerParameters._parameter_constraints,
         "class_weight": [None, StrOptions({"balanced"}), Mapping],
-        "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_per_class": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), Mapping],
+        "n_samples": [
+            None, Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
         "objective": [StrOptions({"classification"}), callable],
         "labels": [StrOptions({"auto", *Multiclass.parametrisations})],
     }
 
     def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
-        return classification_data(self, X, y, self.n_per_class, n_steps)
+        return classification_data(
+            self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

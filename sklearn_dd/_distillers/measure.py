@@ -33,30 +33,37 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
         batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         return start.to(problem.device)
-    loss, plan = _scorer(problem), p.plan
     kinds = list(_STARTS) if is_open(p.data_init) else [p.data_init]
-    sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
+    starts = [_start(problem, kind) for kind in kinds]
+    loss, best = _scorer(problem), 0
     if is_open(p.distill_lr):
-        found = {size: loss(_start(problem, kinds[0], size)) for size in sizes}
-        best = min(found, key=found.__getitem__)
-        plan.decide("distill_lr", best, "students learn best with it from the start")
+        sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
+        found = [loss(starts[0], size) for size in sizes]
+        size = sizes[found.index(min(found))]
+        p.plan.decide("distill_lr", size, "students learn best with it from the start")
     if len(kinds) > 1:
-        found = {kind: loss(_start(problem, kind, p.distill_lr)) for kind in kinds}
-        plan.decide("data_init", min(found, key=found.__getitem__), "students learn best from it")
-    return _start(problem, p.data_init, p.distill_lr)
+        found = [loss(start, p.distill_lr) for start in starts]
+        best = found.index(min(found))
+        p.plan.decide("data_init", kinds[best], "students learn best from it")
+    start = starts[best]
+    return DistilledSet(
+        start.x, start.y, torch.full_like(start.lrs, p.distill_lr),
+        parametrisation=start.parametrisation,
+    )  # fmt: skip
 
 
-def _start(problem: Problem, kind: object, lr: float) -> DistilledSet:
+def _start(problem: Problem, kind: object) -> DistilledSet:
+    """A start with step sizes 1."""
     p = problem.parameters
     return starting_set(
         problem.real, problem.training.rows, problem.recipe.units,
         np.random.default_rng(fold(problem.seed, Stream.START)),
-        data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=lr, labels=p.labels,
+        data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
 
 
-def _scorer(problem: Problem) -> Callable[[DistilledSet], float]:
-    """The mean loss, on training samples, of students that learn from a set; lower is better."""
+def _scorer(problem: Problem) -> Callable[[DistilledSet, float], float]:
+    """(a set, a step size) -> the mean loss of students on training samples; lower is better."""
     rows = np.random.default_rng(problem.seed).permutation(problem.training.rows)[:_MAX_ROWS]
     seen = evenly(problem, rows)
     indices = distinct(problem.training_prior, _N_STUDENTS)
@@ -64,10 +71,9 @@ def _scorer(problem: Problem) -> Callable[[DistilledSet], float]:
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device
     )
 
-    def loss(distilled: DistilledSet) -> float:
-        training = Training(
-            problem.student, params, inner_steps(distilled.x, distilled.y, distilled.lrs)
-        )
+    def loss(start: DistilledSet, size: float) -> float:
+        steps = inner_steps(start.x, start.y, torch.full_like(start.lrs, size))
+        training = Training(problem.student, params, steps)
         found = examine(training, seen, problem.real.targets, problem.objective).losses.mean()
         return float(found.nan_to_num(torch.inf))
 

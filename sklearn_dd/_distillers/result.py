@@ -58,6 +58,8 @@ class FittedDistiller(
         self.lrs_ = lrs.numpy()
         if not isinstance(targets, Continuous):
             self.classes_ = targets.values
+            counts = problem.real.counts * self.lrs_.shape[1]
+            self.n_per_class_ = dict(zip(targets.values.tolist(), counts.tolist(), strict=True))
         self.recipe_, self.seed_, self.plan_ = recipe, problem.seed, problem.parameters.plan
         self.sample_shape_ = problem.spec.sample_shape
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
