@@ -79,7 +79,8 @@ class Monitor:
         self.n_rejected = iteration.n_rejected
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
-        if self.done < self.next_look:
+        # What was held out is learned from in the finish, so looks would say nothing.
+        if self.done < self.next_look or self.kept_iter is not None:
             return None
         self.next_look = self.done + min(self.most, max(_FIRST, round((_GROWTH - 1) * self.done)))
         if self.look is None:
@@ -123,10 +124,10 @@ class Monitor:
 
     def keep(self) -> bool:
         """Return to the best iterate if the last one is worse beyond noise; is it not the start?"""
+        self.kept_iter = self.done
         if self.look is None:
             return True
         self._consider(self.look())
-        self.kept_iter = self.done
         if self._excess() > 1:
             self.distilled.restore(self.best)
             self.kept_iter = self.best_iter
@@ -139,7 +140,10 @@ class Monitor:
 
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
-        numbers = {"progress": self.best_iter, "next_look": self.next_look, "n_far": self.n_far}
+        numbers = {
+            "progress": self.best_iter, "next_look": self.next_look, "n_far": self.n_far,
+            "kept": self.kept_iter,
+        }  # fmt: skip
         return {"history": self.history, **numbers}
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -149,5 +153,5 @@ class Monitor:
         self.best_losses, self.latest_losses = tensors["best_losses"], tensors["latest_losses"]
         self.history = metadata["history"]
         self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
-        self.n_far = metadata["n_far"]
+        self.n_far, self.kept_iter = metadata["n_far"], metadata["kept"]
         self.done = len(self.history["loss"])
