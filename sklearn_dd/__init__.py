@@ -31,6 +31,7 @@ from .methods import (
     CudaGraph,
     DistributionMatching,
     GradientMatching,
+    OrdinaryLoops,
     Ridge,
     Unrolled,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "LeNet",
     "LearningRatesDisplay",
     "OneOf",
+    "OrdinaryLoops",
     "RandomSamples",
     "Ridge",
     "TargetedAttack",
