@@ -82,4 +82,4 @@ class BaseDistiller(FittedDistiller):
 
     def _phases(self, *problem: Any) -> list[Phase]:
         """The parts of the fit."""
-        return phases_of(self.method, self.augment, *problem)
+        return phases_of(self.method, self.augment, self.training_loop, *problem)

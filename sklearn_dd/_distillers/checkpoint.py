@@ -58,7 +58,7 @@ class Checkpoint:
 
 def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
     """Parameters of earlier versions under the names of this one."""
-    parameters = dict(parameters)
+    parameters = {"training_loop": "learned", **parameters}
     if "learn_targets" in parameters:
         parameters["labels"] = "free" if parameters.pop("learn_targets") else "hard"
     if "method" in parameters:

@@ -34,6 +34,7 @@ class DistillerParameters:
     method: Any = "unrolled"
     data_init: Any = "kmeans"
     augment: Any = None
+    training_loop: str = "learned"
     distill_lr: float = 0.3
     max_iter: int = 2000
     max_time: float | None = None
@@ -60,6 +61,7 @@ class DistillerParameters:
         "method": [StrOptions(set(METHODS)), list, tuple, callable],
         "data_init": [StrOptions({"noise", *CHOOSERS}), "array-like"],
         "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
+        "training_loop": [StrOptions({"learned", "any"})],
         "distill_lr": [_POSITIVE],
         "max_iter": [_POSITIVE_INT],
         "max_time": [None, _POSITIVE],
