@@ -27,7 +27,7 @@ BATCH_SIZES = 16, 64
 
 
 class Loop(NamedTuple):
-    """An ordinary training loop: shuffled rows, and one step size for all steps.
+    """A training loop with shuffled rows.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class Loop(NamedTuple):
         How a gradient becomes a step.
     rows : Tensor of shape (n_steps, batch)
         The rows of the distilled set that each step trains on.
-    lr : float
-        The step size.
+    lrs : Tensor of shape (n_steps,)
+        The step sizes.
     """
 
     optimizer: Optimizer
     rows: Tensor
-    lr: float
+    lrs: Tensor
 
 
 @dataclass(eq=False)
@@ -49,11 +49,13 @@ class OrdinaryLoops(Wrapper):
     """A method whose samples should also serve ordinary training loops, of any order and length.
 
     Each call draws such a loop: SGD, SGD with a momentum of 0.9 or Adam, with one step size for all
-    steps, and mini-batches of 16 or 64 rows that are shuffled anew in each epoch. The gradient for
-    samples and labels is that of ``method``, for the learned schedule, plus that of the loop. The
-    loop's is shortened if it is longer, because that of a student that has learned little can be
-    very long, and left out if it is not finite. Loss and step sizes are those of the learned
-    schedule alone.
+    steps, and mini-batches of 16 or 64 rows that are shuffled anew in each epoch. If the learned
+    schedule has several mini-batches, the loop may also be the schedule with shuffled rows.
+
+    The gradient for samples and labels is that of ``method``, for the learned schedule, plus that
+    of the loop. The loop's is shortened if it is longer, because that of a student that has learned
+    little can be very long, and left out if it is not finite. The outer loss and the gradient for
+    the step sizes are those of the learned schedule alone.
 
     Parameters
     ----------
@@ -66,6 +68,11 @@ class OrdinaryLoops(Wrapper):
     weight : float, default=1.0
         Largest norm of the loop's gradient, in units of that of the learned schedule. With several
         processes, each shortens its own share.
+
+    Notes
+    -----
+    The mini-batches of a loop are copied: up to 6,400 samples with the default of 100 steps. For
+    large images, lower ``n_steps``.
 
     Examples
     --------
@@ -111,6 +118,8 @@ class OrdinaryLoops(Wrapper):
 
     def _trained_with(self, optimizer: Optimizer, student: StudentFn) -> StudentFn:
         """The student with another optimiser; the same object each time, as tracing needs."""
+        if optimizer == student.optimizer:
+            return student
         if student is not self._student:
             self._student, self._students = student, {}
         if optimizer not in self._students:
@@ -132,26 +141,36 @@ class OrdinaryLoops(Wrapper):
 
 
 def draw_loop(problem: OuterProblem, n_steps: int) -> Loop:
-    """Draw an ordinary loop of ``n_steps`` steps for the rows of a distilled set.
+    """Draw an ordinary loop of ``n_steps`` steps, or the learned schedule with shuffled rows."""
+    g, n = problem.generator, problem.x.shape[:2].numel()
+    has_order = len(problem.x) > 1  # the rows of one mini-batch have none
+    kind = _index(len(STEP_SIZES) + has_order, g)
+    if kind == len(STEP_SIZES):
+        rows = _shuffled(problem, problem.lrs.numel(), problem.x.shape[1])
+        return Loop(problem.student.optimizer, rows, problem.lrs.detach().flatten())
+    optimizer, (low, high) = [*STEP_SIZES.items()][kind]
+    sizes = sorted({min(n, size) for size in BATCH_SIZES})
+    rows = _shuffled(problem, n_steps, sizes[_index(len(sizes), g)])
+    uniform = torch.rand((), generator=g, dtype=torch.float64).item()
+    return Loop(optimizer, rows, problem.lrs.new_full((n_steps,), low * (high / low) ** uniform))
+
+
+def _shuffled(problem: OuterProblem, n_steps: int, batch: int) -> Tensor:
+    """The rows of each step, in a new order in each epoch.
 
     Epochs follow one another without a break: the last rows of one and the first of the next may
     share a mini-batch. So all steps have the same shapes, and no row is left out.
     """
-    g, n = problem.generator, problem.x.shape[:2].numel()
-    sizes = sorted({min(n, size) for size in BATCH_SIZES})
-    optimizer, (low, high) = [*STEP_SIZES.items()][_index(len(STEP_SIZES), g)]
-    batch = sizes[_index(len(sizes), g)]
-    uniform = torch.rand((), generator=g, dtype=torch.float64).item()
-    epochs = [torch.randperm(n, generator=g) for _ in range(math.ceil(n_steps * batch / n))]
-    rows = torch.cat(epochs)[: n_steps * batch].view(n_steps, batch)
-    return Loop(optimizer, rows.to(problem.x.device), low * (high / low) ** uniform)
+    n = problem.x.shape[:2].numel()
+    n_epochs = math.ceil(n_steps * batch / n)
+    epochs = [torch.randperm(n, generator=problem.generator) for _ in range(n_epochs)]
+    return torch.cat(epochs)[: n_steps * batch].view(n_steps, batch).to(problem.x.device)
 
 
 def along(loop: Loop, method: Method, problem: OuterProblem) -> Hypergradient:
     """The outer loss after ``loop``, and its gradient; 0 for the learned step sizes."""
     x, y = (t.detach().flatten(0, 1) for t in (problem.x, problem.y))
-    lrs = problem.lrs.new_full((1, len(loop.rows)), loop.lr)
-    found = method(problem._replace(x=x[loop.rows], y=y[loop.rows], lrs=lrs))
+    found = method(problem._replace(x=x[loop.rows], y=y[loop.rows], lrs=loop.lrs[None]))
     rows = loop.rows.flatten()
     dx, dy = (
         # A row is trained on once in each epoch.

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from sklearn_dd._engine import (
+    SGD,
     Clipped,
     Hypergradient,
     OrdinaryLoops,
@@ -56,7 +57,8 @@ def shuffled(problem, optimizer, n_steps=5, lr=0.1):
     g = torch.Generator().manual_seed(1)
     n = problem.x.shape[:2].numel()
     rows = torch.cat([torch.randperm(n, generator=g) for _ in range(4)])
-    return Loop(optimizer, rows[: 3 * n_steps].view(n_steps, 3), lr)
+    lrs = lr * torch.linspace(1, 2, n_steps, dtype=problem.x.dtype)
+    return Loop(optimizer, rows[: 3 * n_steps].view(n_steps, 3), lrs)
 
 
 def naive_along(problem, loop):
@@ -72,7 +74,7 @@ def naive_along(problem, loop):
             loss = -(flat_y[rows] * F.log_softmax(logits, -1)).sum(1).mean()
             slopes = torch.autograd.grad(loss, list(theta.values()), create_graph=True)
             theta = {
-                name: p - loop.lr * naive_direction(loop.optimizer, memory, name, slope, t)
+                name: p - loop.lrs[t] * naive_direction(loop.optimizer, memory, name, slope, t)
                 for (name, p), slope in zip(theta.items(), slopes, strict=True)
             }
         x_real, y_real = problem.real
@@ -94,7 +96,7 @@ def test_the_gradient_of_a_loop_is_that_of_the_naive_loop(problem, optimizer):
 @pytest.mark.parametrize("optimizer", STEP_SIZES, ids=lambda of: type(of).__name__)
 def test_that_of_each_optimizer_that_is_drawn_too(optimizer):
     problem = mlp()
-    loop = shuffled(problem, optimizer, lr=STEP_SIZES[optimizer][1])
+    loop = shuffled(problem, optimizer, lr=STEP_SIZES[optimizer][1] / 2)
     found = along(loop, Unrolled(), problem.outer(optimizer=optimizer))
     assert_close(found, naive_along(problem, loop), tolerance=1e-10)
 
@@ -150,7 +152,8 @@ def test_tracing_changes_nothing_and_belongs_to_one_optimizer(monkeypatch):
     outers = [problem.outer(student=s) for s in (problem.student, traced_student)]
     for _ in range(12):
         assert_equal(traced(outers[1]), plain(outers[0]))
-    assert traced._students.keys() == STEP_SIZES.keys()
+    assert {*traced._students, SGD()} == STEP_SIZES.keys()
+    assert traced_student.accelerated.n_traced > 0
     for optimizer, student in traced._students.items():
         assert student.optimizer is student.accelerated.optimizer is optimizer
         assert student.accelerated.n_traced > 0
@@ -163,7 +166,7 @@ def test_tracing_changes_nothing_and_belongs_to_one_optimizer(monkeypatch):
 
 def test_every_row_comes_once_in_each_epoch():
     for seed in range(5):
-        loop, _ = drawn(40, seed=seed, n_steps=2, batch=15)
+        loop, _ = drawn(40, seed=seed, n_steps=1, batch=30)
         epochs = loop.rows.flatten()
         for epoch in epochs[: len(epochs) // 30 * 30].view(-1, 30):
             assert sorted(epoch.tolist()) == list(range(30))
@@ -171,13 +174,26 @@ def test_every_row_comes_once_in_each_epoch():
 
 
 def test_order_optimizer_step_size_and_mini_batch_vary():
-    loops = [drawn(3, seed=seed, n_steps=2, batch=50)[0] for seed in range(60)]
+    loops = [drawn(3, seed=seed, n_steps=1, batch=100)[0] for seed in range(60)]
     assert {loop.optimizer for loop in loops} == STEP_SIZES.keys()
     assert {loop.rows.shape[1] for loop in loops} == {*BATCH_SIZES}
     assert len({tuple(loop.rows[0].tolist()) for loop in loops}) == 60
     for optimizer, (low, high) in STEP_SIZES.items():
-        lrs = [loop.lr for loop in loops if loop.optimizer == optimizer]
+        lrs = [float(loop.lrs[0]) for loop in loops if loop.optimizer == optimizer]
         assert low <= min(lrs) < math.sqrt(low * high) < max(lrs) <= high
+
+
+def test_the_learned_schedule_may_be_shuffled():
+    loops = [drawn(9, seed=seed, n_steps=2, batch=3, n_epochs=4) for seed in range(40)]
+    found = [(loop, problem) for loop, problem in loops if len(loop.rows) == 8]
+    assert 5 < len(found) < 15
+    for loop, problem in found:
+        assert loop.rows.shape == (8, 3)
+        assert loop.optimizer == problem.student.optimizer
+        assert torch.equal(loop.lrs, problem.lrs.flatten())
+        for epoch in loop.rows.view(4, 6):
+            assert sorted(epoch.tolist()) == list(range(6))
+    assert len({tuple(loop.rows.flatten().tolist()) for loop, _ in found}) == len(found)
 
 
 def test_a_small_set_is_one_mini_batch():
