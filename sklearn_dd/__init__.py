@@ -31,6 +31,7 @@ from .methods import (
     CudaGraph,
     DistributionMatching,
     GradientMatching,
+    OrdinaryLoops,
     Ridge,
     Unrolled,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "LeNet",
     "LearningRatesDisplay",
     "OneOf",
+    "OrdinaryLoops",
     "Plan",
     "RandomSamples",
     "Ridge",

@@ -112,4 +112,4 @@ class BaseDistiller(FittedDistiller):
 
     def _phases(self, method: Any, *problem: Any) -> list[Phase]:
         """The parts of the fit."""
-        return phases_of(method, self.augment, *problem)
+        return phases_of(method, self.augment, self.training_loop, *problem)

@@ -102,6 +102,15 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
         alike to all real and synthetic images. A callable takes images
         (n, channels, height, width) and a ``torch.Generator``; ``sklearn_dd.augmentation`` has
         several.
+    training_loop : {"learned", "any"}, default="learned"
+        The training that the synthetic samples are made for.
+
+        - ``"learned"``: the learned schedule, that is, the mini-batches in their order with the
+          learned step sizes.
+        - ``"any"``: also ordinary loops, with shuffled mini-batches, a step size of the user's own,
+          and SGD, momentum or Adam. Each outer iteration draws one (see ``OrdinaryLoops``). It
+          then takes several times as long. Set ``validation_fraction=0``: the validation score,
+          which is that of the learned schedule, may choose an iterate too early.
     distill_lr : float, default=0.3
         Initial value of the learned step sizes.
     max_iter : int, default=2000

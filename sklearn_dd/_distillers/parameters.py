@@ -34,6 +34,7 @@ class DistillerParameters:
     method: Any = "auto"
     data_init: Any = "auto"
     augment: Any = None
+    training_loop: str = "learned"
     distill_lr: float | None = None
     max_iter: int | None = None
     max_time: float | None = None
@@ -60,6 +61,7 @@ class DistillerParameters:
         "method": [StrOptions({"auto", *METHODS}), list, tuple, callable],
         "data_init": [StrOptions({"auto", "noise", *CHOOSERS}), "array-like"],
         "augment": [None, StrOptions(set(AUGMENTATIONS)), callable],
+        "training_loop": [StrOptions({"learned", "any"})],
         "distill_lr": [None, _POSITIVE],
         "max_iter": [None, _POSITIVE_INT],
         "max_time": [None, _POSITIVE],

@@ -12,7 +12,7 @@ import torch
 from .. import augmentation
 from .._data import Targets
 from .._engine import Augment, Augmented, FunctionMethod, Method, Objective, StudentFn, as_method
-from ..methods import DistributionMatching, GradientMatching, Ridge, Unrolled
+from ..methods import DistributionMatching, GradientMatching, OrdinaryLoops, Ridge, Unrolled
 
 METHODS: dict[str, Callable[[], Method]] = {
     "unrolled": Unrolled,
@@ -40,6 +40,7 @@ class Phase(NamedTuple):
 def phases_of(
     method: Any,
     augment: Any,
+    training_loop: str,
     objective: Objective | None,  # None: the user left it at its default
     student: StudentFn,
     targets: Targets,
@@ -51,6 +52,8 @@ def phases_of(
     sequence = _sequence(method, micro_batch)
     for part in sequence:
         _check_serves(part, method, student, targets)
+    if training_loop == "any":
+        sequence = _for_any_loop(sequence, method, micro_batch)
     if augment is not None:
         transform = _transformation(augment, sample_shape)
         sequence = [Augmented(part, transform) for part in sequence]
@@ -112,6 +115,20 @@ def _check_serves(part: Method, method: Any, student: StudentFn, targets: Target
             f"method={method!r} takes a {kinds} y, but this y is {targets.kind.name.lower()}. Use "
             "method='unrolled'."
         )
+
+
+def _for_any_loop(sequence: list[Method], method: Any, micro_batch: int | None) -> list[Method]:
+    """The methods, those that train by the schedule with other training loops beside it."""
+    if not any(part.learns_step_sizes for part in sequence):
+        raise ValueError(
+            f"training_loop='any' needs a method that trains students by the learned schedule, but "
+            f"method={method!r} has none. Add Unrolled() to the list, or leave "
+            "training_loop='learned'."
+        )
+    drawn = Unrolled(window=20, micro_batch=micro_batch)
+    return [
+        OrdinaryLoops(part, drawn=drawn) if part.learns_step_sizes else part for part in sequence
+    ]
 
 
 def _transformation(augment: Any, sample_shape: tuple[int, ...]) -> Augment:

@@ -71,6 +71,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParamete
           target of the closest of up to 2,000 real samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of images in each outer iteration, as in ``DatasetDistiller``.
+    training_loop : {"learned", "any"}, default="learned"
+        The training that the synthetic samples are made for: the learned schedule alone, or
+        ordinary loops too, as in ``DatasetDistiller``.
     distill_lr : float, default=0.03
         Initial value of the learned step sizes.
     max_iter : int, default=1000

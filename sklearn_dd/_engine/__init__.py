@@ -15,6 +15,7 @@ from .hypergradients.clipped import Clipped
 from .hypergradients.cuda_graph import CudaGraph
 from .hypergradients.distribution_matching import DistributionMatching
 from .hypergradients.gradient_matching import GradientMatching
+from .hypergradients.ordinary_loops import OrdinaryLoops
 from .hypergradients.problem import (
     FunctionMethod,
     Hypergradient,
@@ -75,6 +76,7 @@ __all__ = [
     "Momentum",
     "Objective",
     "Optimizer",
+    "OrdinaryLoops",
     "OuterLoop",
     "OuterProblem",
     "Params",

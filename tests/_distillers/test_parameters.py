@@ -10,7 +10,9 @@ from ..helpers import (
 )
 
 
-@pytest.mark.parametrize("parameter", ["labels", "data_init", "objective", "method"])
+@pytest.mark.parametrize(
+    "parameter", ["labels", "data_init", "objective", "method", "training_loop"]
+)
 def test_an_unknown_name(table, parameter):
     with pytest.raises(ValueError, match=rf"'{parameter}' parameter.*Got 'magic' instead"):
         tiny(**{parameter: "magic"}).fit(*table)

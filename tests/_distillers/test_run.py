@@ -36,6 +36,15 @@ def test_also_under_augmentation(images, tmp_path, monkeypatch):
     assert_same_fit(make().fit(*images, resume_from=tmp_path / "c"), whole)
 
 
+def test_also_with_loops_drawn_at_random(table, tmp_path, monkeypatch):
+    def make(**changes):
+        return tiny(max_iter=6, training_loop="any", labels="free", **changes)
+
+    whole = make().fit(*table)
+    killed(make, *table, tmp_path / "c", 3, monkeypatch)
+    assert_same_fit(make().fit(*table, resume_from=tmp_path / "c"), whole)
+
+
 def test_also_where_the_seed_was_drawn(table, tmp_path):
     whole = tiny(max_iter=4, random_state=None, checkpoint=tmp_path / "c", checkpoint_every=3)
     whole.fit(*table)

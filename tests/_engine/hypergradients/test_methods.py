@@ -14,6 +14,7 @@ from sklearn_dd._engine import (
     GradientMatching,
     Hypergradient,
     Method,
+    OrdinaryLoops,
     Ridge,
     TargetKind,
     Unrolled,
@@ -84,9 +85,10 @@ def test_each_method_says_what_it_can_do(method, expected):
     [
         Clipped,
         lambda inner: Augmented(inner, lambda x, _: x),
+        OrdinaryLoops,
         lambda inner: Clipped(Clipped(inner)),
     ],
-    ids=["clipped", "augmented", "twice"],
+    ids=["clipped", "augmented", "loops", "twice"],
 )
 def test_a_wrapper_can_do_what_its_method_can(wrap, inner):
     assert capabilities(wrap(inner)) == capabilities(inner)
