@@ -6,12 +6,11 @@ import os
 import time
 from typing import Any, Self
 
-from sklearn.base import _fit_context, clone
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from .._guards import all_or_nothing
 from .checkpoint import Checkpoint
-from .cost import Cost, estimate
 from .measure import first_set
 from .phases import Phase, phases_of
 from .problem import Problem
@@ -77,24 +76,6 @@ class BaseDistiller(FittedDistiller):
             progress.report(run.reason, problem.acceleration())
         run.close(progress.is_interrupted)
         return self._publish(problem, distilled, run)
-
-    def estimate_cost(self, X: Any, y: Any) -> Cost:
-        """Measure what a fit will take, by its first iterations.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Real samples, as for `fit`.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
-
-        Returns
-        -------
-        Cost
-            Parameters of a student, bytes and seconds of an outer iteration, and seconds of the fit.
-            The distiller stays as it is.
-        """
-        return estimate(clone(self), X, y)
 
     def _seed(self, resumed: Checkpoint) -> int:
         """The seed of all draws: that of the fit that is continued, or a new one."""

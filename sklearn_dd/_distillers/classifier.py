@@ -11,12 +11,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import Multiclass, RealSet, classification_data
 from .base import BaseDistiller
+from .cost import CostEstimator
 from .parameters import DistillerParameters
 from .result import FittedClassifier
 
 
 @dataclass(eq=False, repr=False, match_args=False)
-class DatasetDistiller(FittedClassifier, BaseDistiller, DistillerParameters):
+class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, DistillerParameters):
     """Distil a data set into a few synthetic samples and the step sizes to train with.
 
     The samples, the step sizes and, optionally, the labels are learned. The goal is a student that

@@ -6,6 +6,7 @@ import time
 from statistics import median
 from typing import Any, NamedTuple
 
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._engine import OuterLoop, peak_bytes
@@ -51,7 +52,29 @@ class Cost(NamedTuple):
     seconds: float | None
 
 
-def estimate(distiller: Any, X: Any, y: Any) -> Cost:
+class CostEstimator:
+    """The method of a distiller that estimates what its fit takes."""
+
+    def estimate_cost(self, X: Any, y: Any) -> Cost:
+        """Measure what a fit will take, by its first iterations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Real samples, as for `fit`.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
+
+        Returns
+        -------
+        Cost
+            Parameters of a student, bytes and seconds of an outer iteration, and seconds of the fit.
+            The distiller stays as it is.
+        """
+        return _estimate(clone(self), X, y)
+
+
+def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     """Run a few iterations of each phase, and throw them away."""
     began = time.monotonic()
     seed = int(check_random_state(distiller.random_state).randint(2**31))

@@ -17,7 +17,7 @@ _SECONDS = 60.0  # the budget that a fit without a limit is planned for
 _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
 _WIDTHS = (1024, 512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 1000  # that a budget should suffice for
-_STEPS = 10  # of a student
+_STEPS, _STEPS_OF_ONE = 10, 5  # of a student; of one known net, which needs fewer
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 512  # real samples
 
@@ -157,7 +157,7 @@ def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetK
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")
     plan.decide("method", "unrolled", "the exact gradient")
-    n_steps = _WINDOWED_STEPS if by_windows else _STEPS
+    n_steps = _WINDOWED_STEPS if by_windows else _STEPS_OF_ONE if is_known else _STEPS
     plan.decide("n_epochs", math.ceil(n_steps / plan["n_steps"]), f"{n_steps} steps in all")
     if kind is TargetKind.CONTINUOUS:
         plan.decide("labels", "free", "targets are numbers")

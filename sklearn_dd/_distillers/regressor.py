@@ -11,11 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import Array, Continuous, RealSet, regression_data
 from .base import BaseDistiller
+from .cost import CostEstimator
 from .parameters import DistillerParameters
 
 
 @dataclass(eq=False, repr=False, match_args=False)
-class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, DistillerParameters):
+class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, DistillerParameters):
     """Distil a data set with a regression target into a few synthetic pairs and step sizes.
 
     The samples, their targets and the step sizes are learned. The goal is a student that does well
