@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_SEARCH = 2 / 3  # of a budget; the rest is the finish
+_SEARCH = 1 / 2  # of a budget; the rest is the finish
 
 
 class Course:
     """Say how much of the finish is over; an outer loop's rates follow it.
 
-    The search goes on at constant rates until two thirds of the budget are used or nothing gets
-    better. The finish takes the rest of the budget or, after a search that ended by itself, half as
-    many iterations again. It learns from all real samples, because nothing is left to decide that
+    The search goes on at constant rates until half of the budget is used or nothing gets
+    better. The finish takes the rest of the budget or, after a search that ended by itself, as many
+    iterations again. It learns from all real samples, because nothing is left to decide that
     samples would have to be held out for.
 
     Parameters
@@ -53,7 +53,7 @@ class Course:
         if not self.ended_by_itself:  # what is left of the budget
             left = 1 - self.used_by_search
             return (used - self.used_by_search) / left if left > 0 else 1.0
-        return max(used, (done - self.finish_from) / max(1, self.finish_from // 2))
+        return max(used, (done - self.finish_from) / max(1, self.finish_from))
 
     @property
     def ended_by_itself(self) -> bool:

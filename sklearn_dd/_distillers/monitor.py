@@ -16,7 +16,6 @@ _FIRST, _GROWTH = 25, 1.25  # the first look is after 25 iterations, each next a
 _LOOKS = 20  # and at least so many are in a fit of known length
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
-_FAR, _TIMES = 3, 4  # a set fits training samples too well if four looks are this much worse
 
 
 class Monitor:
@@ -38,8 +37,6 @@ class Monitor:
     patience : int or None
         Iterations without a better iterate after which nothing is expected to get better. ``None``
         takes 150, or 0.4 of the iterations so far if those are more.
-    is_limited : bool
-        Whether time or iterations are limited. Then only what gets worse ends the search early.
     """
 
     def __init__(
@@ -48,10 +45,8 @@ class Monitor:
         look: Callable[[], Look] | None,
         max_iter: int | None,
         patience: int | None,
-        is_limited: bool,
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
-        self.is_limited = is_limited
         self.most = min(math.ceil(max_iter / _LOOKS) if max_iter else math.inf, patience or math.inf)
         self.next_look = min(self.most, _FIRST)
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
@@ -59,7 +54,6 @@ class Monitor:
         self.latest_losses = self.best_losses
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.dead_share = 0.0  # of students, at the last look
-        self.n_far = 0  # looks in a row that were far worse than the best
         self.done = self.n_rejected = 0
         self.history: dict[str, list[Any]] = {
             name: []
@@ -98,7 +92,6 @@ class Monitor:
         if not found.losses.mean() >= self.best_losses.mean():
             self.best, self.best_losses = self.distilled.snapshot(), found.losses
             self.best_iter = self.done
-        self.n_far = self.n_far + 1 if self._excess() > _FAR else 0
 
     def _consider_training_loss(self) -> None:
         """Compare the mean training loss since the last look; the last iterate is kept."""
@@ -108,11 +101,9 @@ class Monitor:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing will get better: patience is over, or look after look is far worse."""
-        if self.is_limited and self.patience is None:
-            return self.n_far >= _TIMES
+        """Whether the best iterate was found so long ago that nothing will get better."""
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
-        return self.done - self.best_iter >= patience or self.n_far >= _TIMES
+        return self.done - self.best_iter >= patience
 
     def _excess(self) -> float:
         """By how many standard errors the last look was worse than the best."""
@@ -141,8 +132,7 @@ class Monitor:
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
         numbers = {
-            "progress": self.best_iter, "next_look": self.next_look, "n_far": self.n_far,
-            "kept": self.kept_iter,
+            "progress": self.best_iter, "next_look": self.next_look, "kept": self.kept_iter
         }  # fmt: skip
         return {"history": self.history, **numbers}
 
@@ -153,5 +143,5 @@ class Monitor:
         self.best_losses, self.latest_losses = tensors["best_losses"], tensors["latest_losses"]
         self.history = metadata["history"]
         self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
-        self.n_far, self.kept_iter = metadata["n_far"], metadata["kept"]
+        self.kept_iter = metadata["kept"]
         self.done = len(self.history["loss"])

@@ -51,9 +51,8 @@ class Run:
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change,
-            is_limited=p.max_iter is not None or p.max_time is not None,
-        )  # fmt: skip
+            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change
+        )
         self.course = Course(self._budget, lambda: self.monitor.is_settled, self.monitor.keep)
         self.is_interrupted = False
         self.began = began - resumed.metadata.get("seconds", 0.0)
