@@ -16,7 +16,7 @@ from .problem import Problem
 from .start import continued_set, starting_set
 
 # Step sizes to choose from. A step of Adam moves each weight by about the step size.
-_DESCENT, _ADAM = (0.03, 0.1, 0.3, 1.0), (0.001, 0.003, 0.01)
+_DESCENT, _ADAM = (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
 _STARTS = ("kmeans", "mean", "real")
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
 

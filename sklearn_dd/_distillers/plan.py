@@ -15,11 +15,11 @@ from ..students import MLP
 
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
 _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
-_WIDTHS = (1024, 512, 256, 128, 64)  # of an MLP
+_WIDTHS = (512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 1000  # that a budget should suffice for
-_STEPS, _STEPS_OF_ONE = 10, 5  # of a student; of one known net, which needs fewer
+_STEPS, _STEPS_OF_ONE = 20, 5  # of a student; of one known net, which needs fewer
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
-_BATCH = 512  # real samples
+_BATCH = 256  # real samples
 
 
 class Plan(Mapping[str, Any]):
@@ -166,14 +166,14 @@ def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetK
     plan.decide("labels", "hard", "any model can learn from them")
     plan.decide("outer_lr", 0.05, "for this method")
     plan.decide("step_size_rate", 0.2, "so that step sizes do not outrun the samples")
-    plan.decide("batch_size", _BATCH, "enough for a steady gradient")
+    plan.decide("batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well")
     plan.decide("n_inits", 1, "more iterations do more than more students")
 
 
 def _mini_batches(n_per_class: Any) -> tuple[int, str]:
     """Two mini-batches where the samples of each class can be halved.
 
-    Ten steps on halves teach a student more than ten on all samples, in half of the time.
+    Steps on halves take half of the time, and twice as many of them teach a student more.
     """
     numbers = [*n_per_class.values()] if isinstance(n_per_class, Mapping) else [n_per_class]
     if all(isinstance(n, Integral) and n % 2 == 0 for n in numbers):
