@@ -16,7 +16,7 @@ from ..students import MLP
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
 _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
 _WIDTHS = (512, 256, 128, 64)  # of an MLP
-_ITERATIONS = 1000  # that a budget should suffice for
+_ITERATIONS = 500  # that a budget should suffice for
 _STEPS, _STEPS_OF_ONE = 20, 5  # of a student; of one known net, which needs fewer
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 256  # real samples
