@@ -154,8 +154,8 @@ def samples_per_step(
     """The number of synthetic samples of each class in one mini-batch."""
     if isinstance(n_per_class, str):
         raise ValueError(
-            f"n_per_class={n_per_class!r} needs a multiclass y, but this y has several labels. Give "
-            "the number of samples of each label."
+            f"n_per_class={n_per_class!r} needs a multiclass y, but this y has several labels. "
+            "Give the number of samples of each label."
         )
     if isinstance(n_per_class, Mapping):
         if set(n_per_class) != set(classes.tolist()):

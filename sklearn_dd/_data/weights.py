@@ -86,7 +86,7 @@ def _of_classes(class_weight: Any, classes: Array, y: Array) -> Array:
         wrong = {
             k: v
             for k, v in class_weight.items()
-            if not isinstance(v, Real) or not np.isfinite(v) or v < 0
+            if not isinstance(v, Real) or not 0 <= float(v) < np.inf
         }
         if unknown or wrong:
             raise ValueError(

@@ -60,9 +60,7 @@ class BaseDistiller(FittedDistiller):
         began = time.monotonic()
         resumed = Checkpoint.read(resume_from, write_to=self.checkpoint)
         budget = resumed.metadata.get("budget", self.max_time)
-        problem = Problem.from_parameters(
-            self, X, y, sample_weight, self._seed(resumed), budget
-        )
+        problem = Problem.from_parameters(self, X, y, sample_weight, self._seed(resumed), budget)
         if resume_from is not None:
             resumed.check(problem.made_of)
         distilled = self._start(problem)

@@ -12,7 +12,8 @@ from .._files import Format, PathLike, check_folder
 
 FORMAT = Format("sklearn_dd.checkpoint", 1, "a checkpoint", "DatasetDistiller(checkpoint=...)")
 _KEYS = {
-    "parameters", "seed", "history", "progress", "next_look", "course", "phase", "seconds", "budget",
+    "parameters", "seed", "history", "progress", "next_look", "kept", "course", "phase", "seconds",
+    "budget",
 }  # fmt: skip
 
 
@@ -41,8 +42,8 @@ class Checkpoint:
         tensors, metadata = FORMAT.read(path)
         if isinstance(metadata, dict) and "best_score" in metadata:
             raise ValueError(
-                f"{os.fspath(path)!r} is a checkpoint of an earlier version, whose fits took another "
-                "course. End that fit with the version that began it, or start afresh."
+                f"{os.fspath(path)!r} is a checkpoint of an earlier version, whose fits took "
+                "another course. End that fit with the version that began it, or start afresh."
             )
         if not isinstance(metadata, dict) or not metadata.keys() >= _KEYS:
             raise FORMAT.damaged(path, ValueError("its header is incomplete"))

@@ -243,7 +243,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         "class_weight": [None, StrOptions({"balanced"}), Mapping],
         "n_per_class": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), Mapping],
         "n_samples": [
-            None, Interval(Integral, 1, None, closed="left"),
+            None,
+            Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
         ],
         "objective": [StrOptions({"classification"}), callable],
@@ -251,9 +252,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     }
 
     def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
-        return classification_data(
-            self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples
-        )
+        return classification_data(self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

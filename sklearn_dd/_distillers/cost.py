@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -68,8 +69,8 @@ class CostEstimator:
         Returns
         -------
         Cost
-            Parameters of a student, bytes and seconds of an outer iteration, and seconds of the fit.
-            The distiller stays as it is.
+            Parameters of a student, bytes and seconds of an outer iteration, and seconds of the
+            fit. The distiller stays as it is.
         """
         return _estimate(clone(self), X, y)
 
@@ -84,7 +85,7 @@ def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     seconds, memory = [], []
     for phase in problem.phases:
         loop = iter(_loop(problem, distilled, phase))
-        memory.append(peak_bytes(lambda loop=loop: next(loop), problem.device))
+        memory.append(peak_bytes(partial(next, loop), problem.device))
         next(loop)  # the second repeats a trace that the first has made
         seconds.append(median(_seconds(loop) for _ in range(_TIMED)) * (phase.end - phase.start))
     each, p = sum(seconds), problem.parameters

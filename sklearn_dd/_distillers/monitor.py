@@ -47,7 +47,9 @@ class Monitor:
         patience: int | None,
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
-        self.most = min(math.ceil(max_iter / _LOOKS) if max_iter else math.inf, patience or math.inf)
+        self.most = min(
+            math.ceil(max_iter / _LOOKS) if max_iter else math.inf, patience or math.inf
+        )
         self.next_look = min(self.most, _FIRST)
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
         self.best_iter = 0  # the last iteration that was better than all before it

@@ -81,7 +81,17 @@ class Plan(Mapping[str, Any]):
         return "\n".join(f"{n:<{name}}  {v:<{value}}  {why}" for n, v, why in rows)
 
     def decide(self, name: str, value: Any, reason: str) -> None:
-        """Give ``name`` a value, unless the user did."""
+        """Give a parameter a value, unless it has one.
+
+        Parameters
+        ----------
+        name : str
+            The parameter.
+        value : object
+            Its value.
+        reason : str
+            Why it has this value.
+        """
         if is_open(self.get(name)):
             self._values[name], self.reasons[name] = value, reason
 
@@ -166,7 +176,9 @@ def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetK
     plan.decide("labels", "hard", "any model can learn from them")
     plan.decide("outer_lr", 0.05, "for this method")
     plan.decide("step_size_rate", 0.2, "so that step sizes do not outrun the samples")
-    plan.decide("batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well")
+    plan.decide(
+        "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
+    )
     plan.decide("n_inits", 1, "more iterations do more than more students")
 
 

@@ -137,7 +137,8 @@ class Problem:
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
         if real.weights is not None:
-            rows = tuple(part[real.weights[part] > 0] for part in rows)
+            first, second = (part[real.weights[part] > 0] for part in rows)
+            rows = first, second
         if p.n_iter_no_change is not None and not len(rows[1]):
             raise ValueError(
                 f"n_iter_no_change={p.n_iter_no_change} needs samples to validate on, but "

@@ -13,9 +13,9 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from .. import students
 from .._data import Targets
 from .._engine import SGD, Adam, Drawing, Momentum, Optimizer, TargetKind, generator
-from .. import students
 
 _WIDTH = 512  # of the student of those who name none
 
@@ -68,7 +68,9 @@ def choose_student(
     StudentSpec
         The specification.
     """
-    module, arguments, optimizer = student, {}, optimizer or SGD()
+    module: Any = student
+    arguments: dict[str, Any] = {}
+    optimizer = optimizer or SGD()
     if student is None:
         module, arguments = students.MLP, {"width": _WIDTH}
     elif isinstance(student, partial) and not student.args:
