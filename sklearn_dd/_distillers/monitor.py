@@ -12,8 +12,8 @@ from torch import Tensor
 from .._engine import DistilledSet, Iteration
 from .look import Look
 
-_FIRST, _GROWTH = 25, 1.25  # the first look is after 25 iterations, each next a quarter later,
-_LOOKS = 20  # and at least so many are in a fit of known length
+_LOOKS, _BETWEEN = 20, 25  # at the set, in a fit of known length; or iterations between two
+_ASTRAY = 3  # standard errors by which a set is worse than the best if the rates are too large
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
 
@@ -47,10 +47,9 @@ class Monitor:
         patience: int | None,
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
-        self.most = min(
-            math.ceil(max_iter / _LOOKS) if max_iter else math.inf, patience or math.inf
-        )
-        self.next_look = min(self.most, _FIRST)
+        self.every = min(math.ceil(max_iter / _LOOKS) if max_iter else _BETWEEN, _BETWEEN)
+        self.every = min(self.every, patience or self.every)
+        self.next_look = self.every
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
         self.best_iter = 0  # the last iteration that was better than all before it
         self.latest_losses = self.best_losses
@@ -78,7 +77,7 @@ class Monitor:
         # What was held out is learned from in the finish, so looks would say nothing.
         if self.done < self.next_look or self.kept_iter is not None:
             return None
-        self.next_look = self.done + min(self.most, max(_FIRST, round((_GROWTH - 1) * self.done)))
+        self.next_look = self.done + self.every
         if self.look is None:
             self._consider_training_loss()
             return None
@@ -97,7 +96,7 @@ class Monitor:
 
     def _consider_training_loss(self) -> None:
         """Compare the mean training loss since the last look; the last iterate is kept."""
-        recent = torch.tensor(self.history["loss"][-max(_FIRST, self.done // 5) :])
+        recent = torch.tensor(self.history["loss"][-max(_BETWEEN, self.done // 5) :])
         if not recent.mean() >= self.best_losses.mean():
             self.best_losses, self.best_iter = recent.mean()[None], self.done
 
@@ -106,6 +105,11 @@ class Monitor:
         """Whether the best iterate was found so long ago that nothing will get better."""
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
         return self.done - self.best_iter >= patience
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether the last look was so much worse than the best that the rates are too large."""
+        return self.kept_iter is None and self._excess() > _ASTRAY
 
     def _excess(self) -> float:
         """By how many standard errors the last look was worse than the best."""
@@ -124,7 +128,16 @@ class Monitor:
         if self._excess() > 1:
             self.distilled.restore(self.best)
             self.kept_iter = self.best_iter
+        else:
+            self.best, self.best_losses = self.distilled.snapshot(), self.latest_losses
         return self.kept_iter > 0 or self.done == 0
+
+    def end(self) -> None:
+        """Return to the iterate of the search if the finish made it worse."""
+        if self.look is not None and self.done > 0:
+            self.latest_losses = self.look().losses
+            if self._excess() > 1:
+                self.distilled.restore(self.best)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""

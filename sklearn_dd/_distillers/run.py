@@ -72,6 +72,9 @@ class Run:
                 self.loop.load_state_dict(self.resumed.part("loop."))
             for iteration in self.loop:
                 yield iteration
+                if self.monitor.is_astray:
+                    self.loop.retreat(self.monitor.best)
+                    self.monitor.latest_losses = self.monitor.best_losses
                 if self.monitor.dead_share > 0:  # step sizes are too large
                     self.loop.calm()
                     self.monitor.dead_share = 0.0
@@ -81,6 +84,8 @@ class Run:
         self.is_interrupted = is_interrupted
         if self.course.finish_from is None and self.monitor.done:
             self.monitor.keep()
+        elif self.monitor.kept_iter:
+            self.monitor.end()
         if self.monitor.kept_iter == 0 and self.monitor.done and not is_interrupted:
             warn_user(
                 "Distillation did not improve on its start, so the start is returned: "

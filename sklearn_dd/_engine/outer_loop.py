@@ -164,6 +164,12 @@ class OuterLoop:
         own = self.method(problem) if mine else problem.zeros()
         return Hypergradient(*self.reducer.mean(own, len(mine) / self.n_inits))
 
+    def retreat(self, snapshot: list[Tensor]) -> None:
+        """Return to an earlier distilled set, and halve the learning rates."""
+        self.distilled.restore(snapshot)
+        self.last_finite = self.distilled.snapshot()
+        self.learning_rates = [lr / 2 for lr in self.learning_rates]
+
     def calm(self) -> None:
         """Shorten the step sizes by a quarter, and halve their learning rate."""
         self.distilled.scale_step_sizes(0.75)

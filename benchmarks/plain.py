@@ -1,0 +1,160 @@
+"""Accuracy of the plain call, with nothing but a size and a time limit: docs/measured/plain.rst.
+
+    python benchmarks/plain.py [--seeds 3] [names...]
+
+Nothing but n_per_class, max_time, init="fixed" for a known net, and random_state is set. MNIST,
+USPS and CIFAR-10 come from the folder that SKLEARN_DD_DATA names, from ../shared/data, or (MNIST
+and USPS) from OpenML. Students are scored on test data, once, and nothing is chosen on them. The
+scores are kept in docs/measured/plain.json, and those that are there are not measured again.
+Accuracy under a time limit depends on the machine: measure on an idle one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any, NamedTuple
+
+import numpy as np
+from pages import MACHINE, MEASURED, ROOT, image_set, list_table
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.model_selection import train_test_split
+
+from sklearn_dd import DatasetDistiller
+
+JSON, RST = MEASURED / "plain.json", MEASURED / "plain.rst"
+INITS = 20  # fresh students of each set
+
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def bundled(load: Callable) -> Callable[[int], Split]:
+    """A split with 30 % held out, a different part for each seed."""
+
+    def split(seed: int) -> Split:
+        X, y = load(return_X_y=True)
+        return tuple(train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y))
+
+    return split
+
+
+def mnist(_: int) -> Split:
+    return image_set("mnist.npz", "mnist_784", 60000, 28)
+
+
+def usps(_: int) -> Split:
+    return image_set("usps.npz", "USPS", 7291, 16)
+
+
+def cifar10(_: int) -> Split:
+    """The training images that are there, and the ten thousand of the test set, as JPEG copies."""
+    from PIL import Image
+
+    folder = Path(os.environ.get("SKLEARN_DD_DATA", ROOT.parent / "shared" / "data")) / "cifar10"
+    with np.load(folder / "labels.npz") as f:
+        y = f["y_train"].astype(np.int64)
+    X = np.concatenate(
+        [
+            np.asarray(Image.open(path).convert("RGB"))
+            .reshape(40, 32, 25, 32, 3)
+            .swapaxes(1, 2)
+            .reshape(1000, 32, 32, 3)
+            for path in sorted(folder.glob("train-*.webp"))
+        ]
+    )
+    with np.load(folder / "test10k_jpeg.npz") as f:
+        raw, at, y_test = f["jpeg"].tobytes(), f["offsets"], f["y"].astype(np.int64)
+    X_test = np.stack([np.asarray(Image.open(io.BytesIO(raw[a:b]))) for a, b in pairwise(at)])
+    return X, X_test, y, y_test
+
+
+class Row(NamedTuple):
+    """One call."""
+
+    split: Callable[[int], Split]
+    parameters: dict[str, Any]
+    n_seeds: int = 3
+
+
+ROWS = {
+    "MNIST, 10 per class": Row(mnist, {"n_per_class": 10, "max_time": 280}),
+    "MNIST, 1 per class": Row(mnist, {"n_per_class": 1, "max_time": 280}),
+    "MNIST, 1 per class, one known net": Row(
+        mnist, {"n_per_class": 1, "max_time": 170, "init": "fixed"}
+    ),
+    "USPS, 10 per class": Row(usps, {"n_per_class": 10, "max_time": 120}),
+    "CIFAR-10, 10 per class": Row(cifar10, {"n_per_class": 10, "max_time": 280}),
+    "digits, 1 per class": Row(bundled(load_digits), {"n_per_class": 1, "max_time": 60}, 5),
+    "digits, 10 per class": Row(bundled(load_digits), {"n_per_class": 10, "max_time": 60}, 5),
+    "digits, 1 per class, one known net": Row(
+        bundled(load_digits), {"n_per_class": 1, "max_time": 60, "init": "fixed"}, 5
+    ),
+    **{
+        f"{name}, {n} per class": Row(bundled(load), {"n_per_class": n, "max_time": 60}, 5)
+        for name, load in (("breast cancer", load_breast_cancer), ("wine", load_wine))
+        for n in (1, 5)
+    },
+}
+
+
+def measure(row: Row, seed: int) -> dict[str, Any]:
+    X, X_test, y, y_test = row.split(seed)
+    began = time.perf_counter()
+    distiller = DatasetDistiller(random_state=seed, **row.parameters).fit(X, y)
+    seconds = time.perf_counter() - began
+    scores = distiller.evaluate(X_test, y_test, n_inits=INITS).scores
+    return {
+        "scores": scores.tolist(), "seconds": seconds, "iterations": distiller.n_iter_,
+        "ended": distiller.stop_reason_, "step size": distiller.plan_["distill_lr"],
+    }  # fmt: skip
+
+
+def table(kept: dict[str, dict[str, Any]]) -> str:
+    head = (
+        f"``DatasetDistiller(n_per_class=..., max_time=..., random_state=seed)``, one fit for each\n"
+        f"seed; test accuracy over {INITS} fresh students (one, if the net is known). MNIST, USPS\n"
+        f"and CIFAR-10 have their standard test set, the others a random 30 %. {MACHINE}.\n\n"
+    )
+    rows = [["data", "limit, s", "accuracy", "over students", "over seeds", "worst seed",
+             "fit, s", "iterations"]]  # fmt: skip
+    for name, by_seed in kept.items():
+        means = [fmean(found["scores"]) for found in by_seed.values()]
+        within = fmean(pstdev(found["scores"]) for found in by_seed.values())
+        between = f"± {pstdev(means):.3f} ({len(means)})" if len(means) > 1 else "(1)"
+        rows.append(
+            [name, str(ROWS[name].parameters["max_time"]), f"{fmean(means):.3f}",
+             f"± {within:.3f}", between, f"{min(means):.3f}",
+             f"{fmean(found['seconds'] for found in by_seed.values()):.0f}",
+             f"{fmean(found['iterations'] for found in by_seed.values()):.0f}"]
+        )  # fmt: skip
+    return head + list_table(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="beginnings of rows; all without")
+    parser.add_argument("--seeds", type=int, help="number of seeds, in place of a row's own")
+    arguments = parser.parse_args()
+    for name, row in ROWS.items():
+        if arguments.names and not any(name.startswith(start) for start in arguments.names):
+            continue
+        for seed in range(arguments.seeds or row.n_seeds):
+            kept = json.loads(JSON.read_text()) if JSON.exists() else {}
+            if str(seed) in kept.setdefault(name, {}):
+                continue
+            found = measure(row, seed)
+            print(f"{name}, seed {seed}: {fmean(found['scores']):.4f}", found["ended"], flush=True)
+            kept[name][str(seed)] = found
+            JSON.write_text(json.dumps(kept, indent=1) + "\n")
+            RST.write_text(table(kept))
+
+
+if __name__ == "__main__":
+    main()
