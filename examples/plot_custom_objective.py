@@ -51,7 +51,7 @@ distillers = {
 # %%
 # What the students do
 # --------------------
-# Each student has taken ten gradient steps on one sample of each class. The first row of each
+# Each student has trained on one sample of each class. The first row of each
 # matrix shows the malignant tumours.
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")

@@ -31,14 +31,14 @@ X, X_test, y, y_test = train_test_split(data.data, data.target, random_state=0)
 # Distil
 # ------
 # The fit learns the samples, their targets and the step sizes. For comparison, five random patients
-# are fitted with ``labels="hard"`` and an ``outer_lr`` close to 0: real samples and targets then
-# stay as they are, and only the step sizes are learned.
+# are fitted with ``data_init="real"``, ``labels="hard"`` and an ``outer_lr`` close to 0: real
+# samples and targets then stay as they are, and only the step sizes are learned.
 
 distiller = DatasetDistillerRegressor(n_samples=5, max_iter=500, random_state=0).fit(X, y)
 five_real = [
     DatasetDistillerRegressor(
-        n_samples=5, labels="hard", outer_lr=1e-9, step_size_rate=1e7, max_iter=500,
-        random_state=seed,
+        n_samples=5, labels="hard", data_init="real", outer_lr=1e-9, step_size_rate=1e7,
+        max_iter=500, random_state=seed,
     ).fit(X, y)
     for seed in range(5)
 ]  # fmt: skip

@@ -41,7 +41,7 @@ seeds = range(3)
 def distilled(X, y, n_per_class, seed):
     """Rows made by the distiller."""
     distiller = DatasetDistiller(
-        n_per_class, max_iter=120, n_inits=4, distill_lr=0.3, random_state=seed
+        n_per_class, student=MLP, max_iter=120, n_inits=4, random_state=seed
     ).fit(X, y)
     return lambda X_test, y_test: distiller.evaluate(X_test, y_test, n_inits=10).mean
 

@@ -51,6 +51,7 @@ _SMALL = {
     "data_init": "kmeans",
     "distill_lr": 0.3,
     "outer_lr": 0.05,
+    "step_size_rate": 0.2,
     "n_epochs": 3,
     "max_iter": 3,
     "batch_size": 32,
@@ -72,8 +73,9 @@ def tiny_for_images(**changes: Any) -> DatasetDistiller:
 
 def tiny_regressor(**changes: Any) -> DatasetDistillerRegressor:
     """The same for regression."""
+    own = {"labels": "free", "data_init": "real", "distill_lr": 0.03}
     student = NeuralNetRegressor(MLP, module__width=8)
-    return DatasetDistillerRegressor(**(_SMALL | {"student": student} | changes))
+    return DatasetDistillerRegressor(**(_SMALL | own | {"student": student} | changes))
 
 
 def small_baseline(baseline: Any, **changes: Any) -> Any:

@@ -305,7 +305,7 @@ def test_a_pool_is_of_the_default_student_unless_another_is_named(table):
     X, y = table
     by_default, named = (
         train_pool(X, y, 2, n_epochs=1, random_state=0, **student)
-        for student in ({}, {"student": MLP})
+        for student in ({}, {"student": partial(MLP, width=512)})
     )
     assert_same(by_default, named)
     assert len(by_default) == 2

@@ -211,7 +211,7 @@ class Baseline(FittedClassifier, BaseDistiller):
         """
         return super().fit(X, y)
 
-    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
+    def _read(self, X: Any, y: Any, sample_weight: Any, n_steps: int) -> RealSet:
         self._checked_step_sizes()
         return classification_data(self, X, y, self.n_per_class, n_steps, multilabel=False)
 

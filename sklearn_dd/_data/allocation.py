@@ -62,7 +62,7 @@ def _errors(z: Array, n_rows: int, most: int) -> Array:
     """Sum of squared distances with 1, 2, ..., most + 1 centres; powers of 2 are computed."""
     known, k = {}, 1
     with threadpool_limits(1, user_api="openmp"):  # so that sums do not depend on threads
-        while k <= min(2 * most, len(z)):
+        while k <= min(2 * most, len(np.unique(z, axis=0))):
             known[k] = KMeans(k, n_init=1, random_state=0).fit(z).inertia_ * n_rows / len(z)
             k *= 2
     # Between the powers of 2, the error falls as a power of the number of centres.

@@ -17,6 +17,7 @@ from .checks import (
     samples_per_step,
 )
 from .targets import Continuous, Multiclass, Multilabel, Targets
+from .weights import counted
 
 
 class RealSet(NamedTuple):
@@ -39,6 +40,7 @@ def classification_data(
     n_steps: int,
     *,
     n_samples: Any = None,
+    sample_weight: Any = None,
     multilabel: bool = True,
 ) -> RealSet:
     """Check the X and y of a classifier. With ``multilabel``, y may have several columns."""
@@ -50,9 +52,11 @@ def classification_data(
     targets: Targets
     if multilabel and is_multilabel(y):
         X, y, input_shape = multilabel_set(estimator, X, y)
+        X, y, weights = counted(X, y, sample_weight)
         targets, strata = Multilabel(y.shape[1]), _rarest_labels(y)
     else:
         X, y, classes, input_shape = multiclass_set(estimator, X, y)
+        X, y, weights = counted(X, y, sample_weight)
         targets, strata = Multiclass(classes), y
     if n_per_class == "auto" and isinstance(targets, Multiclass):
         n_classes = len(targets.values)
@@ -60,12 +64,15 @@ def classification_data(
         counts = allocate(X, y, n_classes, total, n_steps)
     else:
         counts = samples_per_step(n_per_class, n_steps, targets.values)
-    return RealSet(X, y, strata, input_shape, targets, counts)
+    return RealSet(X, y, strata, input_shape, targets, counts, weights)
 
 
-def regression_data(estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int) -> RealSet:
+def regression_data(
+    estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int, sample_weight: Any = None
+) -> RealSet:
     """Check the X and y of a regressor."""
     X, y, input_shape = regression_set(estimator, X, y)
+    X, y, weights = counted(X, y, sample_weight)
     if n_samples % n_steps:
         raise ValueError(
             f"n_steps={n_steps} must divide n_samples={n_samples}, because each of the n_steps "
@@ -73,7 +80,7 @@ def regression_data(estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int
         )
     targets, strata = Continuous.fit(y), np.zeros(len(y), dtype=np.int64)
     counts = np.array([n_samples // n_steps])
-    return RealSet(X, targets.encode(y).numpy(), strata, input_shape, targets, counts)
+    return RealSet(X, targets.encode(y).numpy(), strata, input_shape, targets, counts, weights)
 
 
 def _rarest_labels(y: Array) -> Array:

@@ -10,7 +10,16 @@ import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
 from .arrays import Array, on_host
-from .targets import Multiclass, Targets
+from .targets import Continuous, Multiclass, Targets
+
+
+def counted(X: Array, y: Array, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+    """Leave out rows of weight 0; return X, y and the weights of the others."""
+    if sample_weight is None:
+        return X, y, None
+    weights = checked_weights(sample_weight, len(y))
+    counts = weights > 0
+    return (X, y, weights) if counts.all() else (X[counts], y[counts], weights[counts])
 
 
 def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: Any) -> Array | None:
@@ -24,10 +33,10 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
         What y holds.
     class_weight : dict, "balanced" or None
         As in scikit-learn; for a multiclass y only.
-    sample_weight : array-like of shape (n,) or None
-        As in scikit-learn.
+    sample_weight : ndarray of shape (n,) or None
+        Positive numbers.
     """
-    weights = np.ones(len(y)) if sample_weight is None else checked_weights(sample_weight, len(y))
+    weights = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.max()
     if class_weight is not None:
         if not isinstance(targets, Multiclass):
             raise ValueError(
@@ -35,13 +44,14 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
                 f"{targets.kind.name.lower()}. Pass sample_weight to fit instead."
             )
         weights = weights * _of_classes(class_weight, targets.values, y)[y]
-    if isinstance(targets, Multiclass):
-        total = np.bincount(y, weights, len(targets.values))
+    if not isinstance(targets, Continuous):
+        of_class = targets.encode(y) if isinstance(targets, Multiclass) else y
+        total = weights @ np.asarray(of_class, dtype=np.float64)
         if not total.all():
             lost = targets.values[total == 0].tolist()
             raise ValueError(
-                f"sample_weight and class_weight give all samples of the classes {lost} the weight "
-                "0. Leave these samples out, or give them a weight."
+                f"sample_weight and class_weight give all samples of the classes {lost} a weight "
+                "of zero. Leave these samples out, or give them a weight."
             )
     return None if (weights == weights[0]).all() else weights / weights.mean()
 
@@ -76,7 +86,9 @@ def checked_weights(sample_weight: Any, n: int) -> Array:
             f"{wrong} has {weights[wrong]}."
         )
     if not weights.any():
-        raise ValueError("sample_weight is 0 for all samples. Give some of them a weight.")
+        raise ValueError(
+            "sample_weight holds a weight of zero for all samples. Give some of them a weight."
+        )
     return weights
 
 

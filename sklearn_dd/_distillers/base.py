@@ -68,7 +68,7 @@ class BaseDistiller(FittedDistiller):
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             for iteration in run:  # a real batch, students, the hypergradient, a step of Adam
-                score = run.monitor.update(iteration)
+                score = run.record(iteration)
                 run.write_checkpoint()
                 progress(iteration, score, run.expected())
             progress.report(run.reason, problem.acceleration())

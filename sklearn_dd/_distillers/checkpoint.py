@@ -12,8 +12,8 @@ from .._files import Format, PathLike, check_folder
 
 FORMAT = Format("sklearn_dd.checkpoint", 1, "a checkpoint", "DatasetDistiller(checkpoint=...)")
 _KEYS = {
-    "parameters", "seed", "history", "progress", "next_look", "kept", "course", "phase", "seconds",
-    "budget",
+    "parameters", "seed", "history", "progress", "next_look", "kept", "looking", "course", "phase",
+    "seconds", "budget",
 }  # fmt: skip
 
 

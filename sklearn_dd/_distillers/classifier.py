@@ -24,6 +24,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     does well on the real set after ``n_epochs * n_steps`` gradient steps on the synthetic samples
     alone. By default the gradient is exact: it goes back through all of the student's training.
 
+    Parameters that are None or ``"auto"`` are left to the plan. It decides them from the data, the
+    time limit and the seed, and never from test data. ``plan_`` lists them with reasons.
+
     A distiller is a transformer, whose ``transform`` returns the distilled data. It is also a
     classifier, which predicts with a student that was trained on the distilled data alone.
 
@@ -32,22 +35,28 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
 
     Parameters
     ----------
-    n_per_class : int or dict, default=1
+    n_per_class : int, dict or "auto", default=1
         Number of synthetic samples of each class, or of each label. A dict gives each class its own
-        number; it names labels by their columns in y.
-    n_steps : int, default=1
+        number; it names labels by their columns in y. ``"auto"`` divides ``n_samples`` over the
+        classes of a multiclass y: large and diverse classes get more.
+    n_steps : int or None, default=None
         Number of mini-batches that the synthetic samples are divided into. A student takes one
         gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_per_class``.
-    n_epochs : int, default=10
+        ``None``: the plan decides. It takes 2 if the number of samples of each class is even, else
+        1.
+    n_epochs : int or None, default=None
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
-        gradient steps has its own learned step size.
-    student : None, nn.Module class or NeuralNetClassifier, default=None
+        gradient steps has its own learned step size. ``None``: the plan decides. It takes fewer
+        for one known net, and more for a convolutional student whose method is left to the plan.
+    student : None, nn.Module class, partial or NeuralNetClassifier, default=None
         The network that learns from the distilled data.
 
-        - ``None`` takes an ``MLP`` for flat samples, a ``LeNet`` for images of 28 × 28 or 32 × 32
-          pixels, and a ``ConvNet`` for other images.
+        - ``None``: the plan decides. It takes an ``MLP``, the widest of several for which the
+          budget suffices. The budget is ``max_time``, or a minute without it.
         - A class must build a module that returns logits. Its constructor is passed
           ``sample_shape`` and ``n_classes`` if it names them.
+        - A ``functools.partial`` of a class sets further arguments, as in
+          ``partial(MLP, width=512)``.
         - An unfitted skorch net supplies the module, the optimiser (SGD, with or without momentum,
           or Adam) and their parameters. A grid search can thus set ``student__module__width``. The
           distilled schedule replaces ``lr``, ``max_epochs``, ``batch_size`` and ``train_split``.
@@ -73,9 +82,12 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         object with a method ``resolve(classes)``, such as ``TargetedAttack``, is for a multiclass y
         only. The method is called with the class labels, and the callable that it returns is
         minimised.
-    method : {"unrolled", "ridge", "distribution", "gradient"}, Method or list, default="unrolled"
+    method : str, Method or list, default="auto"
         How the hypergradient, the gradient of the outer loss, is computed.
 
+        - ``"auto"``: the plan decides. It takes ``"unrolled"``. For a convolutional student that
+          starts from random weights, it takes ``[Ridge(), Unrolled(window=5)]``, and Adam as the
+          student's optimiser.
         - ``"unrolled"``: exactly, back through all gradient steps.
         - ``"ridge"``, ``"distribution"`` and ``"gradient"``: by ridge regression in closed form, by
           matching mean features, or by matching gradients. They are used in the first half of the
@@ -86,18 +98,20 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           added to a list automatically.
 
         For a multilabel y, only unrolling is possible.
-    labels : {"hard", "soft", "free"}, default="hard"
+    labels : {"auto", "hard", "soft", "free"}, default="auto"
         How the synthetic samples are labelled.
 
+        - ``"auto"``: the plan decides. It takes ``"free"`` for one known net, else ``"hard"``.
         - ``"hard"``: each sample has one fixed class.
         - ``"soft"``: class probabilities are learned.
         - ``"free"``: any numbers are learned. They need not be positive or sum to 1, because the
           cross-entropy −Σ y log p takes any y. Each sample thus decides how far it moves each
           logit.
-    data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="kmeans"
+    data_init : {"auto", "noise", "real", "kmeans", "mean"} or array-like, default="auto"
         Where the synthetic samples start: standard normal noise, random real samples, k-means
         centres of each class, or means of random parts of each class. An array sets them directly,
-        in the units of X and ordered by step.
+        in the units of X and ordered by step. ``"auto"``: the plan decides. It takes ``"kmeans"``,
+        ``"mean"`` or ``"real"``, from whichever students learn best on training samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of images. It is drawn anew in each outer iteration and applied
         alike to all real and synthetic images. A callable takes images
@@ -112,33 +126,42 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           and SGD, momentum or Adam. Each outer iteration draws one (see ``OrdinaryLoops``). It
           then takes several times as long. Set ``validation_fraction=0``: the validation score,
           which is that of the learned schedule, may choose an iterate too early.
-    distill_lr : float, default=0.3
-        Initial value of the learned step sizes.
-    max_iter : int, default=2000
-        Number of outer iterations, which are gradient steps on the synthetic samples.
+    distill_lr : float or None, default=None
+        Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
+        suit the student's optimiser, it takes the one with which students learn best on training
+        samples.
+    max_iter : int or None, default=None
+        Largest number of outer iterations, which are gradient steps on the synthetic samples.
+        ``None`` sets no limit.
     max_time : float or None, default=None
-        Time limit of the outer iterations in seconds. The fit ends when it is reached or after
-        ``max_iter`` iterations, whichever comes first. The outer learning rate falls to 0 by then.
-    outer_lr : float, default=0.05
+        Time limit of the fit in seconds, planning included. The fit ends when it is reached or
+        after ``max_iter`` iterations, whichever comes first. Without either limit, it ends when
+        nothing gets better.
+    outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for the samples, in standard deviations of X. It
-        falls to 0 along a cosine.
-    step_size_rate : float, default=0.2
+        is constant in the search, and falls to 0 along a cosine in the finish. ``None``: the plan
+        decides. It takes a value that suits the method.
+    step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
-        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``.
-    batch_size : int, default=256
-        Number of real samples in each outer iteration. A smaller set is used as a whole.
-    n_inits : int, default=1
+        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:
+        the plan decides. It takes a value at which step sizes do not outrun the samples.
+    batch_size : int or None, default=None
+        Number of real samples in each outer iteration. A smaller set is used as a whole. ``None``:
+        the plan decides. It takes 256.
+    n_inits : int or None, default=None
         Number of students that are trained in each outer iteration, each from its own initial
         weights. More students give a less noisy gradient and take proportionally longer.
-        Several processes can share them.
+        Several processes can share them. ``None``: the plan decides. It takes 1.
     validation_fraction : float, default=0.1
-        Fraction of each class that is held out, 2,000 samples at most. If ``init`` is a pool that
-        is large enough, the same fraction of its nets is held out. The fit keeps the iterate that
-        does best on the held-out samples with held-out students. With 0, or if no class has enough
-        samples, it keeps the last iterate.
+        Fraction of each class that is held out of the search, 2,000 samples at most. If ``init`` is
+        a pool that is large enough, the same fraction of its nets is held out. Held-out students
+        are scored on the held-out samples, which decides when the search ends and which iterate it
+        keeps. In the finish, the held-out samples are learned from too. With 0, or if no class has
+        enough samples, the last iterate is kept.
     n_iter_no_change : int or None, default=None
-        End the fit after this number of outer iterations without a better iterate. ``None`` never
-        ends it early.
+        End the search after this number of outer iterations in which it got no better. ``None``
+        takes 150, or 0.4 of the iterations so far if these are more. After a search that ended in
+        this way, the finish has as many iterations again, if the limits allow them.
     sample_shape : tuple of int or None, default=None
         Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
@@ -148,7 +171,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     device : str or torch.device, default="auto"
         Device to compute on. ``"auto"`` takes CUDA, else MPS, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws. With an int, a fit on the CPU is reproducible to the bit.
+        Seed of all draws. With an int and without ``max_time``, a fit on the CPU is reproducible to
+        the bit.
     verbose : int, default=0
         0 is silent, 1 shows a progress bar, 2 adds a line for each validation and a count of traced
         steps.
@@ -158,6 +182,12 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         File to write checkpoints to. ``fit(X, y, resume_from=...)`` continues from such a file.
     checkpoint_every : int, default=100
         Number of outer iterations between checkpoints.
+    class_weight : dict, "balanced" or None, default=None
+        How much each class counts, for a multiclass y. ``None`` counts all samples alike.
+        ``"balanced"`` gives all classes the same total weight. A dict gives a class its weight; a
+        class that it does not name has weight 1.
+    n_samples : int, float or None, default=None
+        With ``n_per_class="auto"``, the number of all synthetic samples, or their share of X.
 
     Attributes
     ----------
@@ -169,8 +199,13 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         ``"free"``, numbers. For a multilabel y with hard labels, 1 and 0.
     lrs_ : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step.
+    plan_ : Plan
+        The parameters that may be left to the plan, with the values that the fit took and the
+        reasons. A mapping, which can be printed, changed, and passed back as parameters.
     classes_ : ndarray of shape (n_classes,)
         Class labels. For a multilabel y, the indices of its columns.
+    n_per_class_ : dict
+        Number of synthetic samples of each class.
     n_features_in_ : int
         Number of values in one sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -179,10 +214,14 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         Shape of one sample as the student sees it.
     n_iter_ : int
         Number of outer iterations that were run.
+    stop_reason_ : str
+        Why the fit ended: ``"max_time"``, ``"max_iter"``, ``"no longer improved"``,
+        ``"no better than the start"``, ``"not finite"`` or ``"interrupted"``.
     history_ : dict of lists
-        ``"loss"`` and ``"gradient_norm"`` of each outer iteration. For each validation,
-        ``"validation_iter"`` has the number of iterations done and ``"validation_score"`` the
-        accuracy. For a multilabel y or another objective, the score is minus the mean objective.
+        ``"loss"`` and ``"gradient_norm"`` of each outer iteration. For each look at held-out
+        samples, ``"validation_iter"`` has the number of iterations done, ``"validation_score"`` the
+        accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
+        finite. For a multilabel y or another objective, the score is minus the mean objective.
     student_ : NeuralNetClassifier
         A skorch net that was trained on the distilled data alone. It takes samples in the units of
         X. It predicts class labels or, for a multilabel y, 1 and 0 for each label.
@@ -200,6 +239,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     --------
     DatasetDistillerRegressor : Distils data with a regression target.
     DistilledData : What ``transform`` returns.
+    Plan : What ``plan_`` holds.
     save_distilled : Writes the distilled data to a file.
     compare : Compares distilled data with baselines and with all the data.
 
@@ -209,8 +249,10 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     changes, such as the running statistics of BatchNorm, are refused.
 
     If the values of an outer iteration are not finite, it is undone and the outer learning rates
-    are halved. After five such iterations in a row, the fit ends with a warning and keeps its best
-    iterate.
+    are halved. After five such iterations in a row, the fit ends with a warning.
+
+    The last iterate of the search is kept, unless it is worse than the best one by more than a
+    standard error. A fit that does no better than its own start returns the start, with a warning.
 
     References
     ----------
@@ -225,8 +267,10 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     >>> X, y = load_digits(return_X_y=True)
     >>> distiller = DatasetDistiller(n_per_class=1, max_iter=50, random_state=0).fit(X, y)
     >>> X_syn, y_syn, lrs = distiller.transform()
-    >>> X_syn.shape, y_syn, lrs.shape
-    ((10, 64), array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (10, 1))
+    >>> X_syn.shape, y_syn
+    ((10, 64), array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]))
+    >>> lrs.shape == (distiller.plan_["n_epochs"], distiller.plan_["n_steps"])
+    True
     >>> distiller.score(X, y) > 0.7
     True
     """
@@ -251,8 +295,11 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         "labels": [StrOptions({"auto", *Multiclass.parametrisations})],
     }
 
-    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
-        return classification_data(self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples)
+    def _read(self, X: Any, y: Any, sample_weight: Any, n_steps: int) -> RealSet:
+        return classification_data(
+            self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples,
+            sample_weight=sample_weight,
+        )  # fmt: skip
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._engine import OuterLoop, peak_bytes
+from .._guards import with_gradients
 from .measure import first_set
 from .problem import Problem
 
@@ -56,6 +57,7 @@ class Cost(NamedTuple):
 class CostEstimator:
     """The method of a distiller that estimates what its fit takes."""
 
+    @with_gradients
     def estimate_cost(self, X: Any, y: Any) -> Cost:
         """Measure what a fit will take, by its first iterations.
 
@@ -77,6 +79,7 @@ class CostEstimator:
 
 def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     """Run a few iterations of each phase, and throw them away."""
+    distiller._validate_params()
     began = time.monotonic()
     seed = int(check_random_state(distiller.random_state).randint(2**31))
     problem = Problem.from_parameters(distiller, X, y, None, seed, distiller.max_time)
@@ -86,7 +89,7 @@ def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     for phase in problem.phases:
         loop = iter(_loop(problem, distilled, phase))
         memory.append(peak_bytes(partial(next, loop), problem.device))
-        next(loop)  # the second repeats a trace that the first has made
+        next(loop, None)  # the second repeats a trace that the first has made
         seconds.append(median(_seconds(loop) for _ in range(_TIMED)) * (phase.end - phase.start))
     each, p = sum(seconds), problem.parameters
     limits = [p.max_time, p.max_iter and prepared + p.max_iter * each]
@@ -103,5 +106,5 @@ def _loop(problem: Problem, distilled: Any, phase: Any) -> OuterLoop:
 
 def _seconds(loop: Any) -> float:
     began = time.perf_counter()
-    next(loop)
+    next(loop, None)
     return time.perf_counter() - began

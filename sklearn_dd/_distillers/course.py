@@ -19,7 +19,7 @@ class Course:
     Parameters
     ----------
     budget : callable
-        Iterations done -> fraction of the budget used; always 0 without a limit.
+        Fraction of the budget that is used; always 0 without a limit.
     is_settled : callable
         Whether nothing gets better.
     on_finish : callable
@@ -33,7 +33,7 @@ class Course:
 
     def __init__(
         self,
-        budget: Callable[[int], float],
+        budget: Callable[[], float],
         is_settled: Callable[[], bool],
         on_finish: Callable[[], bool],
     ) -> None:
@@ -43,17 +43,18 @@ class Course:
 
     def __call__(self, done: int) -> float:
         """Fraction of the finish that is over after ``done`` iterations; 0 during the search."""
-        used = min(1.0, self.budget(done))
+        used = min(1.0, self.budget())
         if self.finish_from is None:
             if used < _SEARCH and not self.is_settled():
                 return 0.0
             self.finish_from, self.used_by_search = done, used
             if not self.on_finish():
                 return 1.0
-        if not self.ended_by_itself:  # what is left of the budget
-            left = 1 - self.used_by_search
-            return (used - self.used_by_search) / left if left > 0 else 1.0
-        return max(used, (done - self.finish_from) / max(1, self.finish_from))
+        left = 1 - self.used_by_search  # of the budget
+        in_budget = (used - self.used_by_search) / left if left > 0 else 1.0
+        if not self.ended_by_itself:
+            return in_budget
+        return max(in_budget, (done - self.finish_from) / max(1, self.finish_from))
 
     @property
     def ended_by_itself(self) -> bool:

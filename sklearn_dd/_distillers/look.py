@@ -43,6 +43,7 @@ def examine(
 ) -> Look:
     """Train students, and score them on ``real``, whose samples count alike."""
     goal, y = objective or targets.objective, real.y[real.rows]
+    differ = len(np.unique(real.rows)) > 1
     parts = [slice(k, None, _PARTS) for k in range(min(_PARTS, len(y)))]
     # The share of samples with all labels right would be flat for long.
     has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
@@ -50,7 +51,7 @@ def examine(
     for found in training.outputs(real):  # (n, n_outputs), one student after the other
         losses.append(torch.stack([goal(found[part], y[part]) for part in parts]).double())
         scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
-        dead.append(len(y) > 1 and not (found.std(0) > _ALIVE).any())  # NaN is not greater
+        dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
     return Look(torch.stack(losses).mean(0), fmean(scores), fmean(dead))
 
 
@@ -63,15 +64,20 @@ def _score(outputs: Tensor, y: Tensor, kind: TargetKind) -> float:
     return float(((outputs.argmax(-1) == y) & outputs.isfinite().all(-1)).double().mean())
 
 
-def looker(problem: Problem, distilled: DistilledSet) -> Callable[[], Look] | None:
-    """What scores ``distilled`` on held-out samples with held-out students; None without."""
-    if not len(problem.held_out):
+def looker(
+    problem: Problem,
+    distilled: DistilledSet,
+    rows: Array,
+    n_students: int = _N_STUDENTS,
+    most: int | None = None,
+) -> Callable[[], Look] | None:
+    """What scores ``distilled`` on real samples with held-out students; None without samples."""
+    if not len(rows):
         return None
     prior = problem.held_out_prior
-    indices = distinct(prior, _N_STUDENTS)
+    indices = distinct(prior, n_students)
     params = draw(prior, indices, problem.seed, Stream.HELD_OUT, device=problem.device)
-
-    real = evenly(problem, problem.held_out.rows)
+    real = evenly(problem, rows, most)
 
     def look() -> Look:
         steps = inner_steps(distilled.x, distilled.y, distilled.lrs)
@@ -81,10 +87,13 @@ def looker(problem: Problem, distilled: DistilledSet) -> Callable[[], Look] | No
     return look
 
 
-def evenly(problem: Problem, rows: Array) -> RealData:
-    """Samples that count alike: ``rows``, or as many that are drawn by their weights."""
+def evenly(problem: Problem, rows: Array, most: int | None = None) -> RealData:
+    """Samples that count alike: ``most`` of ``rows`` at random, or drawn by their weights."""
     real, weights = problem.real, problem.real.weights
+    rng = np.random.default_rng(fold(problem.seed, Stream.HELD_OUT))
+    n = min(most or len(rows), len(rows))
     if weights is not None:
-        positions = np.random.default_rng(fold(problem.seed, Stream.HELD_OUT)).random(len(rows))
-        rows = rows[stratified_rows(weights[rows], len(rows), positions)]
+        rows = rows[stratified_rows(weights[rows], n, rng.random(n))]
+    elif n < len(rows):
+        rows = rng.permutation(rows)[:n]
     return RealData(real.X, real.y, rows, problem.recipe.units, _BATCH, problem.device)

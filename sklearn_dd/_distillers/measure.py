@@ -64,8 +64,7 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
 
 def _scorer(problem: Problem) -> Callable[[DistilledSet, float], float]:
     """(a set, a step size) -> the mean loss of students on training samples; lower is better."""
-    rows = np.random.default_rng(problem.seed).permutation(problem.training.rows)[:_MAX_ROWS]
-    seen = evenly(problem, rows)
+    seen = evenly(problem, problem.training.rows, _MAX_ROWS)
     indices = distinct(problem.training_prior, _N_STUDENTS)
     params = draw(
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device

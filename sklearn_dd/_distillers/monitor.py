@@ -16,6 +16,8 @@ _LOOKS, _BETWEEN = 20, 25  # at the set, in a fit of known length; or iterations
 _ASTRAY = 3  # standard errors by which a set is worse than the best if the rates are too large
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
+_CLEARLY = 0.02  # the share of a loss by which a better one is clearly better
+_LOSSES = "best_losses", "latest_losses", "start_losses"  # of the looks that are remembered
 
 
 class Monitor:
@@ -51,8 +53,10 @@ class Monitor:
         self.every = min(self.every, patience or self.every)
         self.next_look = self.every
         self.best, self.best_losses = distilled.snapshot(), torch.tensor([math.inf])
-        self.best_iter = 0  # the last iteration that was better than all before it
-        self.latest_losses = self.best_losses
+        self.best_iter = 0  # the last iteration that was better than all before it,
+        self.progress_iter, self.reference = 0, math.inf  # and the last that was clearly better
+        self.latest_losses = self.start_losses = self.best_losses
+        self.start, self.is_looking = self.best, True
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.dead_share = 0.0  # of students, at the last look
         self.done = self.n_rejected = 0
@@ -63,10 +67,23 @@ class Monitor:
             )
         }  # fmt: skip
 
-    def start(self) -> None:
-        """Look at the set before the first iteration."""
-        if self.look is not None:
-            self._consider(self.look())
+    def begin(self, is_last: bool) -> None:
+        """Look at the set before the first iteration, and before the last phase.
+
+        Looks begin with the last phase: a method that learns no step sizes may improve samples that
+        students cannot yet learn from.
+        """
+        self.is_looking = is_last
+        if self.look is None:
+            return
+        found = self.look()
+        self.best, self.best_losses, self.best_iter = (
+            self.distilled.snapshot(), found.losses, self.done
+        )  # fmt: skip
+        self.latest_losses = found.losses
+        self._note(float(found.losses.mean()))
+        if self.done == 0:
+            self.start, self.start_losses = self.best, self.best_losses
 
     def update(self, iteration: Iteration) -> float | None:
         """Record an iteration; return the validation score where one is due."""
@@ -75,7 +92,7 @@ class Monitor:
         self.history["loss"].append(iteration.loss)
         self.history["gradient_norm"].append(iteration.gradient_norm)
         # What was held out is learned from in the finish, so looks would say nothing.
-        if self.done < self.next_look or self.kept_iter is not None:
+        if not self.is_looking or self.done < self.next_look or self.kept_iter is not None:
             return None
         self.next_look = self.done + self.every
         if self.look is None:
@@ -93,18 +110,22 @@ class Monitor:
         if not found.losses.mean() >= self.best_losses.mean():
             self.best, self.best_losses = self.distilled.snapshot(), found.losses
             self.best_iter = self.done
+        self._note(float(found.losses.mean()))
 
     def _consider_training_loss(self) -> None:
         """Compare the mean training loss since the last look; the last iterate is kept."""
-        recent = torch.tensor(self.history["loss"][-max(_BETWEEN, self.done // 5) :])
-        if not recent.mean() >= self.best_losses.mean():
-            self.best_losses, self.best_iter = recent.mean()[None], self.done
+        recent = self.history["loss"][-max(_BETWEEN, self.done // 5) :]
+        self._note(sum(recent) / len(recent))
+
+    def _note(self, loss: float) -> None:
+        if loss < (1 - _CLEARLY) * self.reference or not math.isfinite(self.reference):
+            self.reference, self.progress_iter = loss, self.done
 
     @property
     def is_settled(self) -> bool:
         """Whether the best iterate was found so long ago that nothing will get better."""
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
-        return self.done - self.best_iter >= patience
+        return self.done - self.progress_iter >= patience
 
     @property
     def is_astray(self) -> bool:
@@ -112,12 +133,7 @@ class Monitor:
         return self.kept_iter is None and self._excess() > _ASTRAY
 
     def _excess(self) -> float:
-        """By how many standard errors the last look was worse than the best."""
-        worse = self.latest_losses - self.best_losses
-        if len(worse) < 2 or not worse.any():
-            return 0.0
-        excess = float(worse.mean() / worse.std() * math.sqrt(len(worse)))
-        return excess if math.isfinite(excess) else math.inf
+        return _excess(self.latest_losses, self.best_losses)
 
     def keep(self) -> bool:
         """Return to the best iterate if the last one is worse beyond noise; is it not the start?"""
@@ -130,6 +146,9 @@ class Monitor:
             self.kept_iter = self.best_iter
         else:
             self.best, self.best_losses = self.distilled.snapshot(), self.latest_losses
+        if self.done > 0 and _excess(self.best_losses, self.start_losses) > 1:
+            self.distilled.restore(self.start)
+            self.kept_iter = 0
         return self.kept_iter > 0 or self.done == 0
 
     def end(self) -> None:
@@ -141,22 +160,41 @@ class Monitor:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""
-        best = {f"best.{k}": p for k, p in enumerate(self.best)}
-        return {**best, "best_losses": self.best_losses, "latest_losses": self.latest_losses}
+        sets = {"best": self.best, "start": self.start}
+        return {
+            **{f"{name}.{k}": p for name, parts in sets.items() for k, p in enumerate(parts)},
+            **{name: getattr(self, name) for name in _LOSSES},
+        }
 
     def metadata(self) -> dict[str, Any]:
         """The rest of the state, which JSON can hold; its names are those of the file."""
         numbers = {
-            "progress": self.best_iter, "next_look": self.next_look, "kept": self.kept_iter
+            "best_iter": self.best_iter, "progress": self.progress_iter,
+            "reference": self.reference, "next_look": self.next_look, "kept": self.kept_iter,
+            "looking": self.is_looking,
         }  # fmt: skip
         return {"history": self.history, **numbers}
 
     def load(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Continue from the state of another monitor."""
         device = self.best[0].device
-        self.best = [tensors[f"best.{k}"].to(device) for k in range(len(self.best))]
-        self.best_losses, self.latest_losses = tensors["best_losses"], tensors["latest_losses"]
+        n = len(self.best)
+        self.best, self.start = (
+            [tensors[f"{name}.{k}"].to(device) for k in range(n)] for name in ("best", "start")
+        )
+        for name in _LOSSES:
+            setattr(self, name, tensors[name])
         self.history = metadata["history"]
-        self.best_iter, self.next_look = metadata["progress"], metadata["next_look"]
-        self.kept_iter = metadata["kept"]
+        self.best_iter, self.next_look = metadata["best_iter"], metadata["next_look"]
+        self.progress_iter, self.reference = metadata["progress"], metadata["reference"]
+        self.kept_iter, self.is_looking = metadata["kept"], metadata["looking"]
         self.done = len(self.history["loss"])
+
+
+def _excess(losses: Tensor, others: Tensor) -> float:
+    """By how many standard errors ``losses`` are worse; both are of the same parts."""
+    worse = losses - others
+    if len(worse) < 2 or not worse.any():
+        return 0.0
+    excess = float(worse.mean() / worse.std() * math.sqrt(len(worse)))
+    return excess if math.isfinite(excess) else math.inf

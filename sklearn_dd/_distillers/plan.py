@@ -17,7 +17,7 @@ _SECONDS = 60.0  # the budget that a fit without a limit is planned for
 _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
 _WIDTHS = (512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 500  # that a budget should suffice for
-_STEPS, _STEPS_OF_ONE = 20, 5  # of a student; of one known net, which needs fewer
+_PASSES, _PASSES_OF_ONE = 10, 5  # of a student; of one known net, which needs fewer
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 256  # real samples
 
@@ -143,7 +143,7 @@ def plan_student(plan: Plan, real: RealSet, sample_shape: tuple[int, ...]) -> No
     def of_an_iteration(width: int) -> float:
         forward = 2 * width * (n_values + real.targets.n_outputs)
         # A step and its reverse take about nine forward passes, the outer pass takes three.
-        return forward * (9 * _STEPS * n_samples / plan["n_steps"] + 3 * _BATCH)
+        return forward * (9 * _PASSES * n_samples + 3 * _BATCH)
 
     width = next((w for w in _WIDTHS if of_an_iteration(w) <= operations), _WIDTHS[-1])
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
@@ -167,15 +167,18 @@ def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetK
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")
     plan.decide("method", "unrolled", "the exact gradient")
-    n_steps = _WINDOWED_STEPS if by_windows else _STEPS_OF_ONE if is_known else _STEPS
-    plan.decide("n_epochs", math.ceil(n_steps / plan["n_steps"]), f"{n_steps} steps in all")
+    if by_windows:
+        plan.decide("n_epochs", _WINDOWED_STEPS // plan["n_steps"] or 1, "for this method")
+    elif is_known:
+        plan.decide("n_epochs", _PASSES_OF_ONE, "one known net needs few steps")
+    plan.decide("n_epochs", _PASSES, "enough for a student from random weights")
     if kind is TargetKind.CONTINUOUS:
         plan.decide("labels", "free", "targets are numbers")
     elif is_known:
         plan.decide("labels", "free", "the set serves one net alone")
     plan.decide("labels", "hard", "any model can learn from them")
     plan.decide("outer_lr", 0.05, "for this method")
-    plan.decide("step_size_rate", 0.2, "so that step sizes do not outrun the samples")
+    plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
     plan.decide(
         "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
     )

@@ -131,9 +131,9 @@ class Problem:
         p = Settings(distiller, plan)
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
-        real: RealSet = p._read(X, y, p.n_steps)
+        real: RealSet = p._read(X, y, sample_weight, p.n_steps)
         targets, class_weight = real.targets, getattr(distiller, "class_weight", None)
-        real = real._replace(weights=row_weights(real.y, targets, class_weight, sample_weight))
+        real = real._replace(weights=row_weights(real.y, targets, class_weight, real.weights))
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
         if real.weights is not None:
@@ -164,7 +164,7 @@ class Problem:
         else:
             units = Standardize(real.input_shape, shape)
         recipe = Recipe(
-            targets, units, known_net(prior), p.student, init, _description(distiller, spec, seed),
+            targets, units, known_net(prior), p.student, init, _description(p, real, spec, seed),
             spec.optimizer,
         )  # fmt: skip
         training, held_out, everything = (
@@ -212,12 +212,16 @@ class Problem:
         return acceleration(self.student)
 
 
-def _description(distiller: Any, spec: StudentSpec, seed: int) -> dict[str, Any]:
+def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> dict[str, Any]:
     """How the data were made, for whoever finds the file."""
+    parameters = p.distiller.get_params(deep=False) | {k: v for k, v in p.plan.items() if v}
+    if p.distiller.get_params(deep=False).get("n_per_class") == "auto":
+        numbers = real.targets.identity(), (real.counts * p.n_steps).tolist()
+        parameters["n_per_class"] = dict(zip(*numbers, strict=True))
     packages = ("sklearn-dd", "torch", "scikit-learn", "skorch", "numpy")
     return {
-        "distiller": type(distiller).__name__,
-        "parameters": describe(distiller.get_params(deep=False)),
+        "distiller": type(p.distiller).__name__,
+        "parameters": describe(parameters),
         **dict(zip(STUDENT, identity(spec), strict=True)),
         "seed": seed,
         "versions": {name: version(name) for name in packages}

@@ -24,6 +24,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     steps reduce the squared error. By default the gradient is exact: it goes back through all of
     the student's training.
 
+    Parameters that are None or ``"auto"`` are left to the plan. It decides them from the data, the
+    time limit and the seed, and never from test data. ``plan_`` lists them with reasons.
+
     A distiller is a transformer, whose ``transform`` returns the distilled data. It is also a
     regressor, which predicts with a student that was trained on the distilled data alone.
 
@@ -31,16 +34,19 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     ----------
     n_samples : int, default=10
         Number of synthetic samples.
-    n_steps : int, default=1
+    n_steps : int or None, default=None
         Number of mini-batches that the synthetic samples are divided into. A student takes one
-        gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_samples``.
-    n_epochs : int, default=10
+        gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_samples``. ``None``:
+        the plan decides. It takes 1.
+    n_epochs : int or None, default=None
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
-        gradient steps has its own learned step size.
-    student : None, nn.Module class or NeuralNetRegressor, default=None
+        gradient steps has its own learned step size. ``None``: the plan decides, as for
+        ``DatasetDistiller``.
+    student : None, nn.Module class, partial or NeuralNetRegressor, default=None
         The network that learns from the distilled data, as in ``DatasetDistiller``. It must return
         one number for each sample. Its constructor is passed ``n_classes=1`` if it names
         ``n_classes``. A skorch net must keep its default criterion or use the squared error.
+        ``None``: the plan decides. It takes an ``MLP`` as wide as the budget allows.
     init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
         The weights that students start from, as in ``DatasetDistiller``. Known nets must have been
         trained to predict the standardised target.
@@ -48,9 +54,11 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         The outer loss of a trained student on a real batch. ``"regression"`` is the squared error.
         A callable ``(outputs, y) -> scalar`` is minimised in its place. Both arguments have shape
         (n, 1) and are standardised: y has mean 0 and standard deviation 1.
-    method : {"unrolled", "ridge"}, Method or list, default="unrolled"
+    method : {"auto", "unrolled", "ridge"}, Method or list, default="auto"
         How the hypergradient, the gradient of the outer loss, is computed.
 
+        - ``"auto"``: the plan decides, as for ``DatasetDistiller``. It takes ``"unrolled"``, but
+          ``[Ridge(), Unrolled(window=5)]`` for a convolutional student.
         - ``"unrolled"``: exactly, back through all gradient steps.
         - ``"ridge"``: the first half of the fit uses ridge regression in closed form. The second
           half unrolls, which learns the step sizes.
@@ -58,12 +66,14 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
           Import them from ``sklearn_dd``.
         - A list of methods. They follow one another, with equal shares of the fit. Unrolling is not
           added to a list automatically.
-    labels : {"free", "hard"}, default="free"
+    labels : {"auto", "free", "hard"}, default="auto"
         Whether the targets of the synthetic samples are learned (``"free"``) or keep their initial
-        values (``"hard"``).
-    data_init : {"noise", "real", "kmeans", "mean"} or array-like, default="real"
+        values (``"hard"``). ``"auto"``: the plan decides. It takes ``"free"``.
+    data_init : {"auto", "noise", "real", "kmeans", "mean"} or array-like, default="auto"
         Where the synthetic samples and their targets start.
 
+        - ``"auto"``: the plan decides. It takes ``"kmeans"``, ``"mean"`` or ``"real"``, from
+          whichever students learn best on training samples.
         - ``"real"``: random real samples with their targets.
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random parts, of samples and
           targets together.
@@ -75,33 +85,42 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     training_loop : {"learned", "any"}, default="learned"
         The training that the synthetic samples are made for: the learned schedule alone, or
         ordinary loops too, as in ``DatasetDistiller``.
-    distill_lr : float, default=0.03
-        Initial value of the learned step sizes.
-    max_iter : int, default=1000
-        Number of outer iterations, which are gradient steps on the synthetic samples.
+    distill_lr : float or None, default=None
+        Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
+        suit the student's optimiser, it takes the one with which students learn best on training
+        samples.
+    max_iter : int or None, default=None
+        Largest number of outer iterations, which are gradient steps on the synthetic samples.
+        ``None`` sets no limit.
     max_time : float or None, default=None
-        Time limit of the outer iterations in seconds. The fit ends when it is reached or after
-        ``max_iter`` iterations, whichever comes first. The outer learning rate falls to 0 by then.
-    outer_lr : float, default=0.05
+        Time limit of the fit in seconds, planning included. The fit ends when it is reached or
+        after ``max_iter`` iterations, whichever comes first. Without either limit, it ends when
+        nothing gets better.
+    outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for samples and targets, in standard deviations
-        of X and y. It falls to 0 along a cosine.
-    step_size_rate : float, default=0.2
+        of X and y. It is constant in the search, and falls to 0 along a cosine in the finish.
+        ``None``: the plan decides. It takes a value that suits the method.
+    step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
-        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``.
-    batch_size : int, default=256
-        Number of real samples in each outer iteration. A smaller set is used as a whole.
-    n_inits : int, default=4
+        step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:
+        the plan decides. It takes a value at which step sizes do not outrun the samples.
+    batch_size : int or None, default=None
+        Number of real samples in each outer iteration. A smaller set is used as a whole. ``None``:
+        the plan decides. It takes 256.
+    n_inits : int or None, default=None
         Number of students that are trained in each outer iteration, each from its own initial
         weights. More students give a less noisy gradient and take proportionally longer.
-        Several processes can share them.
+        Several processes can share them. ``None``: the plan decides. It takes 1.
     validation_fraction : float, default=0.1
-        Fraction of X that is held out, 2,000 samples at most. If ``init`` is a pool that is large
-        enough, the same fraction of its nets is held out. The fit keeps the iterate whose held-out
-        students have the highest R² on the held-out samples. With 0, or if X is too small to hold
-        out a sample, it keeps the last iterate.
+        Fraction of X that is held out of the search, 2,000 samples at most. If ``init`` is a pool
+        that is large enough, the same fraction of its nets is held out. Held-out students are
+        scored on the held-out samples, which decides when the search ends and which iterate it
+        keeps. In the finish, the held-out samples are learned from too. With 0, or if X is too
+        small to hold out a sample, the last iterate is kept.
     n_iter_no_change : int or None, default=None
-        End the fit after this number of outer iterations without a better iterate. ``None`` never
-        ends it early.
+        End the search after this number of outer iterations in which it got no better. ``None``
+        takes 150, or 0.4 of the iterations so far if these are more. After a search that ended in
+        this way, the finish has as many iterations again, if the limits allow them.
     sample_shape : tuple of int or None, default=None
         Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
@@ -112,7 +131,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     device : str or torch.device, default="auto"
         Device to compute on. ``"auto"`` takes CUDA, else MPS, else the CPU.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws. With an int, a fit on the CPU is reproducible to the bit.
+        Seed of all draws. With an int and without ``max_time``, a fit on the CPU is reproducible to
+        the bit.
     verbose : int, default=0
         0 is silent, 1 shows a progress bar, 2 adds a line for each validation and a count of traced
         steps.
@@ -131,6 +151,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Targets of the synthetic samples, in the units of y.
     lrs_ : ndarray of shape (n_epochs, n_steps)
         Step size of each gradient step.
+    plan_ : Plan
+        The parameters that may be left to the plan, with the values that the fit took and the
+        reasons. A mapping, which can be printed, changed, and passed back as parameters.
     n_features_in_ : int
         Number of values in one sample.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -139,6 +162,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Shape of one sample as the student sees it.
     n_iter_ : int
         Number of outer iterations that were run.
+    stop_reason_ : str
+        Why the fit ended, as in ``DatasetDistiller``.
     history_ : dict of lists
         As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
         mean objective.
@@ -159,17 +184,11 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     --------
     DatasetDistiller : Distils data with a multiclass or multilabel target.
     DistilledData : What ``transform`` returns.
+    Plan : What ``plan_`` holds.
     save_distilled : Writes the distilled data to a file.
 
     Notes
     -----
-    Five defaults differ from those of ``DatasetDistiller``, which were chosen on classification
-    data. A table of four regression data sets compares them (``benchmarks/regression.py``).
-    Learned targets, ``labels="free"``, gain 0.05 of R² on average over ``"hard"``. With
-    ``distill_lr=0.3`` training diverges on all four. ``data_init="kmeans"`` is as good as
-    ``"real"``. ``max_iter=2000`` gains 0.02 in twice the time. One student in each of 4,000
-    iterations is as good on average as four in each of 1,000.
-
     For a linear student that starts from random weights, theory gives the number of samples that
     are needed for one gradient step: as many as the student has weights. Each sample makes the
     student forget its initial weights in one direction only, so fewer samples do not suffice.
@@ -185,8 +204,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     >>> X, y = load_diabetes(return_X_y=True)
     >>> distiller = DatasetDistillerRegressor(n_samples=5, max_iter=100, random_state=0).fit(X, y)
     >>> X_syn, y_syn, lrs = distiller.transform()
-    >>> X_syn.shape, y_syn.shape, lrs.shape
-    ((5, 10), (5,), (10, 1))
+    >>> X_syn.shape, y_syn.shape
+    ((5, 10), (5,))
     >>> distiller.score(X, y) > 0.4
     True
     """
@@ -203,8 +222,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         "labels": [StrOptions({"auto", *Continuous.parametrisations})],
     }
 
-    def _read(self, X: Any, y: Any, n_steps: int) -> RealSet:
-        return regression_data(self, X, y, self.n_samples, n_steps)
+    def _read(self, X: Any, y: Any, sample_weight: Any, n_steps: int) -> RealSet:
+        return regression_data(self, X, y, self.n_samples, n_steps, sample_weight)
 
     def predict(self, X: Any) -> Array:
         """Predict with a student that was trained on the distilled data alone.

@@ -17,6 +17,8 @@ from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
 
+_FACTORS = (1.0, 0.9, 0.8, 0.65)  # of the step sizes, from which the best is taken in the end,
+_N_STUDENTS, _MAX_ROWS = 24, 1000  # by that many students on that many samples
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
 
@@ -50,9 +52,15 @@ class Run:
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, looker(problem, distilled), p.max_iter, p.n_iter_no_change
+            distilled,
+            looker(problem, distilled, problem.held_out.rows),
+            p.max_iter,
+            p.n_iter_no_change,
         )
-        self.course = Course(self._budget, lambda: self.monitor.is_settled, self.monitor.keep)
+        last = problem.phases[-1] if problem.phases else None
+        self.course = Course(
+            lambda: self._used_of(last), lambda: self.monitor.is_settled, self.monitor.keep
+        )
         self.is_interrupted = False
         self.began = began - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
@@ -63,21 +71,32 @@ class Run:
 
     def __iter__(self) -> Iterator[Iteration]:
         phases = self.problem.phases
-        if phases and not self.resumed.metadata:
-            self.monitor.start()
         first = self.phase
         for k, phase in enumerate(phases[first:], first):
-            self.phase, self.loop = k, self._loop(phase, is_last=phase is phases[-1])
-            if self.resumed.metadata and k == first:
+            is_resumed, is_last = bool(self.resumed.metadata) and k == first, phase is phases[-1]
+            self.phase, self.loop = k, self._loop(phase, is_last)
+            if is_resumed:
                 self.loop.load_state_dict(self.resumed.part("loop."))
-            for iteration in self.loop:
-                yield iteration
-                if self.monitor.is_astray:
-                    self.loop.retreat(self.monitor.best)
-                    self.monitor.latest_losses = self.monitor.best_losses
-                if self.monitor.dead_share > 0:  # step sizes are too large
-                    self.loop.calm()
-                    self.monitor.dead_share = 0.0
+            elif is_last or k == 0:
+                self.monitor.begin(is_last)
+            yield from self.loop
+
+    def record(self, iteration: Iteration) -> float | None:
+        """Take note of an iteration; return the validation score where one is due.
+
+        After a look that is far worse than the best, the loop returns to the best iterate with
+        lower rates, which rise again with every other look: the search goes as fast as it can
+        without going astray. After a look with dead students, it takes shorter steps.
+        """
+        score = self.monitor.update(iteration)
+        assert self.loop is not None
+        if score is not None and self.monitor.is_astray:
+            self.loop.retreat(self.monitor.best)
+        elif score is not None:
+            self.loop.advance()
+        if score is not None and self.monitor.dead_share > 0:
+            self.loop.calm()
+        return score
 
     def close(self, is_interrupted: bool) -> None:
         """End the fit: choose an iterate if none is chosen, and warn of what fell short."""
@@ -86,6 +105,8 @@ class Run:
             self.monitor.keep()
         elif self.monitor.kept_iter:
             self.monitor.end()
+        if self.monitor.done:
+            self._steady()
         if self.monitor.kept_iter == 0 and self.monitor.done and not is_interrupted:
             warn_user(
                 "Distillation did not improve on its start, so the start is returned: "
@@ -97,6 +118,25 @@ class Run:
                 "Some students learn nothing from the distilled data: their outputs are constant "
                 "or not finite. Lower distill_lr, or take a student that normalises its layers."
             )
+
+    def _steady(self) -> None:
+        """Shorten all step sizes if the mean student then learns better.
+
+        An outer loop lengthens steps until a few students in a hundred diverge, too few for it to
+        notice.
+        """
+        rows = self.problem.everything.rows
+        look = looker(self.problem, self.distilled, rows, _N_STUDENTS, _MAX_ROWS)
+        assert look is not None
+        end, found = self.distilled.snapshot(), []
+        for factor in _FACTORS:
+            self.distilled.restore(end)
+            self.distilled.scale_step_sizes(factor)
+            found.append(float(look().losses.mean().nan_to_num(math.inf)))
+        self.distilled.restore(end)
+        best = found.index(min(found))
+        if best:  # 1 is left as it is, to the bit
+            self.distilled.scale_step_sizes(_FACTORS[best])
 
     @property
     def reason(self) -> str:
@@ -121,13 +161,19 @@ class Run:
             )  # fmt: skip
 
         def share(done: int) -> float:
-            if self.max_iter is None and self.max_time is None:
-                return done / _PRELUDE
-            return (self._budget(self.monitor.done) - phase.start) / (phase.end - phase.start)
+            is_limited = self.max_iter is not None or self.max_time is not None
+            return self._used_of(phase) if is_limited else done / _PRELUDE
 
         return self.problem.outer_loop(
             self.distilled, phase.method, phase.objective, self.problem.training.sample, share
         )
+
+    def _used_of(self, phase: Phase | None) -> float:
+        """Fraction of a phase's share of the limit that is used; 0 without a limit."""
+        if phase is None:
+            return 0.0
+        used = self._budget(self.monitor.done)
+        return max(0.0, (used - phase.start) / (phase.end - phase.start))
 
     def _sample(self, g: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """A real batch: of all samples in the finish, and not of those held out before."""

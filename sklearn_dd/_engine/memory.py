@@ -20,6 +20,9 @@ class _Watch(TorchDispatchMode):
         self.held = self.peak = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor):  # what was there before does not count
+                self.sizes.setdefault(tensor.untyped_storage()._cdata, 0)
         found = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(found):
             if isinstance(tensor, torch.Tensor):

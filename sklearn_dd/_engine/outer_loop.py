@@ -17,6 +17,8 @@ from .reducer import Alone, Reducer
 from .seeds import Stream, generator
 from .student_fn import StudentFn
 
+_RAISE = 1.2
+
 Sampler = Callable[[torch.Generator], tuple[Tensor, Tensor]]
 """A generator -> a real batch: x (n, *sample_shape) and y (n,) or (n, n_outputs)."""
 
@@ -105,6 +107,7 @@ class OuterLoop:
         self.progress, self.reducer = progress, reducer or Alone()
 
         self.learning_rates = [lr, step_size_lr]
+        self.highest = lr, step_size_lr
         groups = [distilled.samples, [distilled.free_lrs]]
         # β₁ = 0.5 is the paper's: gradients of fresh students and batches are noisy. With
         # β₂ = 0.999 one very large gradient would shorten the steps of a thousand iterations.
@@ -169,6 +172,13 @@ class OuterLoop:
         self.distilled.restore(snapshot)
         self.last_finite = self.distilled.snapshot()
         self.learning_rates = [lr / 2 for lr in self.learning_rates]
+
+    def advance(self) -> None:
+        """Raise learning rates that were lowered, up to where they began."""
+        self.learning_rates = [
+            min(_RAISE * lr, most)
+            for lr, most in zip(self.learning_rates, self.highest, strict=True)
+        ]
 
     def calm(self) -> None:
         """Shorten the step sizes by a quarter, and halve their learning rate."""

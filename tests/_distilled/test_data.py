@@ -23,6 +23,7 @@ from sklearn_dd import (
 )
 
 from ..helpers import (
+    Wide,
     assert_same_triple,
     small_baseline,
     tiny,
@@ -180,7 +181,7 @@ def test_a_distiller_in_the_middle_of_a_pipeline_says_what_to_do(table):
 
 
 def test_who_evaluates_a_file_is_warned_as_who_trains_on_it_is(table, tmp_path):
-    save_distilled(tmp_path / "d", tiny().fit(*table))  # for a narrower student than the default
+    save_distilled(tmp_path / "d", tiny(student=Wide).fit(*table))  # of which a file holds the name
     loaded = load_distilled(tmp_path / "d")
     with pytest.warns(UserWarning, match="Pass the same student"):
         loaded.train()

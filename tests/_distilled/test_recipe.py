@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +16,10 @@ from sklearn_dd import (
     load_distilled,
     save_distilled,
 )
+from sklearn_dd._student import built_in
 
 from ..helpers import (
+    Wide,
     net,
     small_pool,
     tiny,
@@ -48,17 +52,52 @@ def test_a_class_is_trained_by_the_optimizer_that_the_data_were_distilled_for(
     assert not np.array_equal(distiller.transform().train(other).predict_proba(X), wanted)
 
 
-def test_train_warns_where_a_file_leaves_the_student_open(images, tmp_path):
-    X, y = images
-    save_distilled(tmp_path / "d.safetensors", tiny(student=MLP, init="fixed").fit(X, y))
-    loaded = load_distilled(tmp_path / "d.safetensors")
+def test_train_warns_where_a_file_leaves_the_student_open(table, path):
+    X, y = table
+    save_distilled(path, tiny(student=Wide, init="fixed").fit(X, y))
+    loaded = load_distilled(path)
     with (
-        pytest.warns(UserWarning, match=r"distilled for MLP .* and ConvNet .* was chosen"),
-        pytest.warns(UserWarning, match="weights do not fit this ConvNet"),
+        pytest.warns(UserWarning, match=r"distilled for Wide .* and MLP .* was chosen"),
+        pytest.warns(UserWarning, match="weights do not fit this MLP"),
     ):
         loaded.train()
-    with pytest.warns(UserWarning, match="weights do not fit this ConvNet"):
-        loaded.train(ConvNet)
+    with pytest.warns(UserWarning, match="weights do not fit this MLP"):
+        loaded.train(MLP)
+
+
+@pytest.mark.parametrize(
+    "student",
+    [MLP, partial(MLP, width=5), net(width=5, depth=2), partial(ConvNet, width=4, depth=1)],
+    ids=["class", "partial", "skorch", "convolutional"],
+)
+@pytest.mark.parametrize("init", ["random", "fixed"])
+def test_a_file_builds_a_student_of_this_package_again(student, init, images, path, recwarn):
+    X, y = images
+    distiller = tiny(student=student, init=init).fit(X, y)
+    save_distilled(path, distiller)
+    loaded = load_distilled(path)
+    assert loaded.recipe.student is None
+    spec, own = loaded.recipe.spec(), distiller.recipe_.spec()
+    assert (spec.module, spec.arguments) == (own.module, own.arguments)
+    assert_array_equal(
+        loaded.train(random_state=0).predict_proba(X),
+        distiller.transform().train(random_state=0).predict_proba(X),
+    )
+    scores = loaded.evaluate(X, y, n_inits=2, random_state=0).scores
+    assert_array_equal(scores, distiller.evaluate(X, y, n_inits=2, random_state=0).scores)
+    assert not [w for w in recwarn if "student" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("Wide", {"width": 5}), ("", {}), ("partial", {"width": 5}),
+        ("MLP", {"activation": "torch.nn.modules.activation.Tanh"}),
+    ],
+)  # fmt: skip
+def test_a_file_builds_no_other_student(name, arguments):
+    """Not a class of another package, and not with arguments of which it holds only the name."""
+    assert built_in(name, arguments) is None
 
 
 def test_train_starts_from_the_weights_that_it_is_given(table, tmp_path):

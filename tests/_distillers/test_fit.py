@@ -34,7 +34,7 @@ from ..helpers import (
 
 def test_what_fit_leaves_behind(table):
     X, y = table
-    distiller = tiny(n_per_class=2, n_steps=2)
+    distiller = tiny(n_per_class=2, n_steps=2, max_iter=6)
     assert distiller.fit(X, y) is distiller
     X_syn, y_syn, lrs = distiller.transform()
     assert_array_equal(distiller.X_syn_, X_syn)
@@ -43,12 +43,14 @@ def test_what_fit_leaves_behind(table):
     assert_array_equal(distiller.classes_, [0, 1, 2])
     assert distiller.n_features_in_ == 13
     assert distiller.sample_shape_ == (13,)
-    assert distiller.n_iter_ == 3
+    assert distiller.n_iter_ == 6
     assert isinstance(distiller.student_, NeuralNetClassifier)
     history = distiller.history_
     assert len(history["loss"]) == len(history["gradient_norm"]) == distiller.n_iter_
-    assert history["validation_iter"] == [1, 2, 3]
-    assert len(history["validation_score"]) == 3
+    assert history["validation_iter"] == [1, 2, 3]  # the finish learns from what was held out
+    assert len(history["validation_score"]) == len(history["dead_share"]) == 3
+    assert distiller.stop_reason_ == "max_iter"
+    assert distiller.plan_["max_iter"] == 6
 
 
 def test_X_and_y_stay_as_they_are(table, images):

@@ -27,6 +27,9 @@ def test_a_callable_objective_is_given_logits_and_classes(table):
     seen = []
 
     def objective(logits, targets):
+        if not logits.requires_grad:  # students are scored, on parts of the samples
+            assert targets.dtype == torch.int64
+            return F.multi_margin_loss(logits, targets)
         seen.append((tuple(logits.shape), targets.dtype, set(targets.tolist())))
         return F.multi_margin_loss(logits, targets)
 

@@ -18,6 +18,9 @@ from sklearn_dd import (
     DatasetDistillerRegressor,
     LeNet,
 )
+from sklearn_dd._data import Multiclass
+from sklearn_dd._engine import SGD, Adam
+from sklearn_dd._student import choose_student
 
 from ..helpers import (
     Linear,
@@ -29,23 +32,32 @@ from ..helpers import (
     tiny_regressor,
 )
 
+TARGETS = Multiclass(np.array([0, 1, 2]))
 
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((20,), MLP),
-        ((8, 8), ConvNet),
-        ((3, 16, 16), ConvNet),
-        ((16, 16, 3), ConvNet),
-        ((28, 28), LeNet),
-        ((1, 28, 28), LeNet),
-        ((32, 32, 3), LeNet),
-    ],
-)
-def test_the_student_is_chosen_by_the_shape_of_a_sample(shape, expected):
-    X = np.random.default_rng(0).normal(size=(12, *shape))
-    distiller = tiny(student=None, max_iter=1, n_epochs=1).fit(X, np.arange(12) % 2)
-    assert type(distiller.student_.module_.net) is expected
+
+@pytest.mark.parametrize("shape", [(20,), (1, 8, 8), (3, 16, 16), (1, 28, 28)])
+def test_who_names_no_student_gets_a_multilayer_perceptron(shape):
+    spec = choose_student(None, shape, TARGETS)
+    expected = {"width": 512, "sample_shape": shape, "n_classes": 3}
+    assert (spec.module, spec.arguments, spec.optimizer) == (MLP, expected, SGD())
+
+
+def test_a_partial_is_its_class_with_arguments():
+    spec = choose_student(partial(MLP, width=5, depth=2), (4,), TARGETS)
+    expected = {"width": 5, "depth": 2, "sample_shape": (4,), "n_classes": 3}
+    assert (spec.module, spec.arguments, spec.name) == (MLP, expected, "MLP")
+    assert spec.shapes() == choose_student(net(width=5, depth=2), (4,), TARGETS).shapes()
+
+
+def test_what_a_partial_sets_goes_before_what_the_data_say():
+    with pytest.raises(ValueError, match=r"student MLP must return logits of shape \(batch, 3\)"):
+        choose_student(partial(MLP, n_classes=5), (4,), TARGETS)
+
+
+@pytest.mark.parametrize("student", [None, MLP, partial(MLP, width=5), net()], ids=named)
+def test_the_optimizer_that_is_offered_is_taken_by_all_but_a_skorch_net(student):
+    own = isinstance(student, NeuralNetClassifier)
+    assert choose_student(student, (4,), TARGETS, Adam()).optimizer == (SGD() if own else Adam())
 
 
 @pytest.mark.parametrize(

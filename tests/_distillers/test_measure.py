@@ -1,0 +1,186 @@
+"""Samples and step sizes to start from: those from which students learn best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from sklearn_dd import MLP
+from sklearn_dd._distillers import measure
+from sklearn_dd._distillers.measure import first_set
+from sklearn_dd._distillers.plan import is_open
+from sklearn_dd._distillers.problem import Problem
+from sklearn_dd._distillers.start import starting_set
+from sklearn_dd._engine import Stream, draw, fold
+from sklearn_dd._evaluation import Training
+
+from ..helpers import net, tiny, tiny_regressor
+
+KINDS, DESCENT, ADAM = ("kmeans", "mean", "real"), (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
+OPEN = {"data_init": "auto", "distill_lr": None}
+
+
+class Cubic(nn.Linear):
+    """A student that diverges where steps are long."""
+
+    def __init__(self):
+        super().__init__(13, 3)
+
+    def forward(self, x):
+        return super().forward(3 * x) ** 3
+
+
+def problem_of(distiller, X, y, seed=0):
+    return Problem.from_parameters(distiller, X, y, None, seed, None)
+
+
+def start_of(problem, kind):
+    p = problem.parameters
+    return starting_set(
+        problem.real, problem.training.rows, problem.recipe.units,
+        np.random.default_rng(fold(problem.seed, Stream.START)),
+        data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=1.0, labels=p.labels,
+    )  # fmt: skip
+
+
+def naive_loss(problem, start, size):
+    """The mean loss on all training samples of four students, each trained by a plain loop."""
+    x, y = (t.detach() for t in (start.x, start.y))
+    rows, module = problem.training.rows, problem.spec()
+    real_x = problem.recipe.units(torch.tensor(np.float32(problem.real.X[rows])))
+    real_y = torch.tensor(problem.real.y[rows])
+    params = draw(problem.training_prior, range(4), problem.seed, Stream.START)
+    total = 0.0
+    for i in range(4):
+        theta = {name: p[i].clone().requires_grad_() for name, p in params.items()}
+        n_epochs, n_steps = start.lrs.shape
+        for t in range(n_epochs * n_steps):
+            outputs = functional_call(module, theta, (x[t % n_steps],))
+            if real_y.ndim == 1:
+                loss = F.cross_entropy(outputs, y[t % n_steps])
+            else:
+                loss = F.mse_loss(outputs, y[t % n_steps])
+            found = torch.autograd.grad(loss, list(theta.values()))
+            theta = {
+                name: (p - size * g).detach().requires_grad_()
+                for (name, p), g in zip(theta.items(), found, strict=True)
+            }
+        outputs = functional_call(module, theta, (real_x,)).detach()
+        # Each part of the samples counts alike: there are as many in each, but for one.
+        each = (
+            F.cross_entropy(outputs, real_y, reduction="none")
+            if real_y.ndim == 1
+            else (outputs - real_y).square().mean(1)
+        )
+        total += np.mean([float(each[k::16].mean()) for k in range(16)]) / 4
+    return total
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("make", [tiny, tiny_regressor])
+@pytest.mark.parametrize("n_epochs", [1, 20])
+def test_the_chosen_start_is_the_best_of_all(table, make, n_epochs, seed):
+    X, y = (table[0], table[1]) if make is tiny else (table[0][:, 1:], table[0][:, 0])
+    problem = problem_of(make(n_epochs=n_epochs, **OPEN), X, y, seed)
+    distilled = first_set(problem, None)
+    plan = problem.parameters.plan
+
+    by_size = [naive_loss(problem, start_of(problem, "kmeans"), size) for size in DESCENT]
+    assert plan["distill_lr"] == DESCENT[int(np.argmin(by_size))]
+    by_kind = [naive_loss(problem, start_of(problem, k), plan["distill_lr"]) for k in KINDS]
+    assert plan["data_init"] == KINDS[int(np.argmin(by_kind))]
+    # What is chosen is what the fit starts from, and what naming it gives.
+    chosen = start_of(problem, plan["data_init"])
+    assert torch.equal(distilled.x, chosen.x)
+    assert torch.equal(distilled.y, chosen.y)
+    torch.testing.assert_close(distilled.lrs, torch.full_like(chosen.lrs, plan["distill_lr"]))
+    named = {name: plan[name] for name in OPEN}
+    again = first_set(problem_of(make(n_epochs=n_epochs, **named), X, y, seed), None)
+    assert all(map(torch.equal, distilled.snapshot(), again.snapshot()))
+
+
+def test_the_choice_depends_on_the_schedule(table):
+    X, y = table[0][:, 1:], table[0][:, 0]
+    sizes = []
+    for n_epochs in (1, 10):
+        settings = {"n_samples": 3, "n_epochs": n_epochs, "distill_lr": None}
+        problem = problem_of(tiny_regressor(**settings), X, y)
+        first_set(problem, None)
+        sizes.append(problem.parameters.plan["distill_lr"])
+    assert sizes[0] != sizes[1]
+
+
+def test_steps_of_adam_are_shorter(table):
+    student = net().set_params(optimizer=torch.optim.Adam)
+    problem = problem_of(tiny(student=student, distill_lr=None), *table)
+    first_set(problem, None)
+    assert problem.parameters.plan["distill_lr"] in ADAM
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_measured"),
+    [
+        ({"data_init": "real", "distill_lr": 0.05}, 0),
+        ({"data_init": "noise", "distill_lr": 0.05}, 0),
+        ({"data_init": "real", "distill_lr": None}, 3),
+        ({"data_init": np.zeros((3, 13)), "distill_lr": None}, 3),
+        ({"data_init": "auto", "distill_lr": 0.05}, 3),
+        (OPEN, 6),
+    ],
+)
+def test_what_the_user_set_is_not_measured(table, changes, n_measured, monkeypatch):
+    trained = []
+
+    class Counted(Training):
+        def outputs(self, real):
+            trained.append(self)
+            return super().outputs(real)
+
+    monkeypatch.setattr(measure, "Training", Counted)
+    problem = problem_of(tiny(**changes), *table)
+    distilled = first_set(problem, None)
+    assert len(trained) == n_measured
+    for name, value in changes.items():
+        if name in problem.parameters.plan and not is_open(value):
+            assert problem.parameters.plan[name] is value
+            assert problem.parameters.plan.reasons[name] == "set"
+    assert distilled.lrs.shape == (3, 1)
+
+
+def test_students_that_diverge_count_as_the_worst(table):
+    X, y = table
+    problem = problem_of(tiny(student=Cubic, n_epochs=10, distill_lr=None, n_steps=1), X, y)
+    found = [naive_loss(problem, start_of(problem, "kmeans"), size) for size in DESCENT]
+    assert [np.isfinite(f) for f in found] == [True, True, False]
+    first_set(problem, None)
+    assert problem.parameters.plan["distill_lr"] == DESCENT[int(np.argmin(found[:2]))]
+
+
+def test_nothing_is_measured_on_what_is_held_out(table):
+    """Other held-out samples, of the same seed and in the same places: the same choice."""
+    X, y = table
+    problem = problem_of(tiny(validation_fraction=0.3, standardize=False, **OPEN), X / X.max(0), y)
+    rows = problem.held_out.rows
+    other = X / X.max(0)
+    other[rows] = np.random.default_rng(0).normal(size=(len(rows), 13))
+    again = problem_of(tiny(validation_fraction=0.3, standardize=False, **OPEN), other, y)
+    assert_array_equal(again.held_out.rows, rows)
+    first, second = first_set(problem, None), first_set(again, None)
+    assert all(map(torch.equal, first.snapshot(), second.snapshot()))
+    assert dict(problem.parameters.plan) == dict(again.parameters.plan) | {
+        "student": problem.parameters.plan["student"]
+    }
+
+
+def test_no_student_of_the_measurement_is_one_that_the_set_is_judged_by(table):
+    problem = problem_of(tiny(student=MLP), *table)
+    by_stream = [
+        draw(problem.prior, range(4), problem.seed, stream)["1.weight"]
+        for stream in (Stream.START, Stream.HELD_OUT, Stream.EVALUATE)
+    ]
+    assert len({tuple(w.flatten().tolist()) for s in by_stream for w in s}) == 12
