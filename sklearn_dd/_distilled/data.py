@@ -98,9 +98,9 @@ class DistilledData(_Triple):
         Parameters
         ----------
         student : None, nn.Module class or NeuralNetClassifier, default=None
-            The architecture. ``None`` takes the one that the data were distilled for. A file does
-            not hold it, so after ``load_distilled`` it is chosen by the shape of a sample, with a
-            warning if this is another one. A class is trained by the optimiser that the data were
+            The architecture. ``None`` takes the one that the data were distilled for. A file holds
+            its name only. After ``load_distilled``, a student of this package is built by its name;
+            an ``MLP`` takes the place of any other, with a warning. A class is trained by the optimiser that the data were
             distilled for, a skorch net by its own.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             The weights to start from, such as the state dict of a net to adapt. ``None`` takes the
@@ -320,8 +320,8 @@ def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:
     made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
     if recipe.description and made_for != chosen:
         warn_user(
-            "The data were distilled for {} {} with {}, and {} {} with {} was chosen by the shape "
-            "of a sample. Pass the same student.".format(*made_for, *chosen)
+            "The data were distilled for {} {} with {}, but a file does not hold this student, and "
+            "{} {} with {} takes its place. Pass the same student.".format(*made_for, *chosen)
         )
 
 

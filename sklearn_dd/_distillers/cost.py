@@ -45,7 +45,7 @@ class Cost(NamedTuple):
     >>> X, y = load_wine(return_X_y=True)
     >>> cost = DatasetDistiller(max_time=60).estimate_cost(X, y)
     >>> cost.seconds, cost.n_parameters
-    (60.0, 17411)
+    (60.0, 8707)
     """
 
     n_parameters: int

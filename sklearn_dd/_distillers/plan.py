@@ -130,13 +130,22 @@ def first_plan(distiller: Any, seconds: float | None) -> Plan:
     """What the user set, and the number of mini-batches, which the checks of the data need."""
     values = {name: getattr(distiller, name, None) for name in PLANNED}
     reasons = {k: "open" if is_open(v) else "set" for k, v in values.items()}
+    if values["max_iter"] is None:
+        reasons["max_iter"] = "until max_time, or until nothing gets better"
     plan = Plan(values, reasons, seconds)
     plan.decide("n_steps", *_mini_batches(getattr(distiller, "n_per_class", None)))
     return plan
 
 
-def plan_student(plan: Plan, real: RealSet, sample_shape: tuple[int, ...]) -> None:
-    """Decide the student: the widest MLP that the budget allows."""
+def plan_student(
+    plan: Plan, real: RealSet, sample_shape: tuple[int, ...], *, is_given: bool
+) -> None:
+    """Decide the student: the widest MLP that the budget allows.
+
+    Where weights are given, the student is the one that pools have by default.
+    """
+    if is_given:
+        plan.decide("student", partial(MLP, width=_WIDTHS[0]), "the student of pools")
     n_values, n_samples = math.prod(sample_shape), int(real.counts.sum()) * plan["n_steps"]
     operations = _SPEED * (plan.seconds or _SECONDS) / _ITERATIONS
 

@@ -146,7 +146,8 @@ class Problem:
                 "Raise it, or leave n_iter_no_change=None."
             )
         shape = student_shape(real.input_shape, p.sample_shape)
-        plan_student(plan, real, shape)
+        is_given = not (callable(p.init) or p.init in ("random", "fixed"))
+        plan_student(plan, real, shape, is_given=is_given)
         spec = choose_student(p.student, shape, targets)
         init = known_nets(p.init)
         prior = weight_prior(init, spec, seed)

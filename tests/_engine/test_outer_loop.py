@@ -149,3 +149,45 @@ def test_the_budget_that_is_used_further_counts():
     counted = random_loop(max_iter=4)
     assert list(slow) == list(counted)
     assert same(slow.state_dict(), counted.state_dict())
+
+
+def test_calm_shortens_step_sizes_and_their_rate():
+    loop = steady_loop(max_iter=9)
+    before, rates = loop.distilled.lrs.detach().clone(), [*loop.learning_rates]
+    samples = loop.distilled.x.detach().clone()
+    loop.calm()
+    torch.testing.assert_close(loop.distilled.lrs, 0.75 * before)
+    assert torch.equal(loop.distilled.x, samples)
+    assert loop.learning_rates == [rates[0], rates[1] / 2]
+
+
+def test_what_calm_did_outlasts_an_iteration_that_is_not_finite():
+    loop = steady_loop(NotFinite({0}), max_iter=1)
+    loop.calm()
+    shortened = loop.distilled.snapshot()
+    assert [iteration.n_rejected for iteration in loop] == [1]
+    assert_equal(loop.distilled.free, shortened)
+
+
+def test_a_retreat_returns_to_a_set_at_half_the_rates():
+    loop = steady_loop(max_iter=9)
+    first, rates = loop.distilled.snapshot(), [*loop.learning_rates]
+    iterations = iter(loop)
+    next(iterations), next(iterations)
+    loop.retreat(first)
+    assert_equal(loop.distilled.free, first)
+    assert loop.learning_rates == [lr / 2 for lr in rates]
+
+
+def test_rates_that_were_lowered_rise_again_up_to_where_they_began():
+    loop = steady_loop(max_iter=9)
+    rates = [*loop.learning_rates]
+    loop.advance()
+    assert loop.learning_rates == rates
+    loop.retreat(loop.distilled.snapshot())
+    lowered = [*loop.learning_rates]
+    loop.advance()
+    assert all(a < b < c for a, b, c in zip(lowered, loop.learning_rates, rates, strict=True))
+    for _ in range(20):
+        loop.advance()
+    assert loop.learning_rates == rates
