@@ -45,8 +45,8 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
             )
         weights = weights * _of_classes(class_weight, targets.values, y)[y]
     if not isinstance(targets, Continuous):
-        of_class = targets.encode(y) if isinstance(targets, Multiclass) else y
-        total = weights @ np.asarray(of_class, dtype=np.float64)
+        is_of = np.eye(len(targets.values))[y] if isinstance(targets, Multiclass) else y
+        total = weights @ is_of
         if not total.all():
             lost = targets.values[total == 0].tolist()
             raise ValueError(

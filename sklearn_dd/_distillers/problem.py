@@ -53,7 +53,7 @@ from .._student import (
 )
 from .objective import check_objective
 from .phases import Phase
-from .plan import Settings, first_plan, plan_learning, plan_student, suits_windows
+from .plan import Settings, first_plan, is_open, plan_learning, plan_student, suits_windows
 
 # Parameters that may change when a fit is resumed.
 _FREE = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
@@ -215,8 +215,9 @@ class Problem:
 
 def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> dict[str, Any]:
     """How the data were made, for whoever finds the file."""
-    parameters = p.distiller.get_params(deep=False) | {k: v for k, v in p.plan.items() if v}
-    if p.distiller.get_params(deep=False).get("n_per_class") == "auto":
+    given = p.distiller.get_params(deep=False)
+    parameters = given | {k: v for k, v in p.plan.items() if k in given and not is_open(v)}
+    if isinstance(given.get("n_per_class"), str):
         numbers = real.targets.identity(), (real.counts * p.n_steps).tolist()
         parameters["n_per_class"] = dict(zip(*numbers, strict=True))
     packages = ("sklearn-dd", "torch", "scikit-learn", "skorch", "numpy")
