@@ -33,10 +33,11 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
         What y holds.
     class_weight : dict, "balanced" or None
         As in scikit-learn; for a multiclass y only.
-    sample_weight : ndarray of shape (n,) or None
+    sample_weight : array-like of shape (n,) or None
         Positive numbers.
     """
-    weights = np.ones(len(y)) if sample_weight is None else sample_weight / sample_weight.max()
+    given = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    weights = given / given.max()  # so that their sum does not overflow
     if class_weight is not None:
         if not isinstance(targets, Multiclass):
             raise ValueError(

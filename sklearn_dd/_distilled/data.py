@@ -100,8 +100,8 @@ class DistilledData(_Triple):
         student : None, nn.Module class or NeuralNetClassifier, default=None
             The architecture. ``None`` takes the one that the data were distilled for. A file holds
             its name only. After ``load_distilled``, a student of this package is built by its name;
-            an ``MLP`` takes the place of any other, with a warning. A class is trained by the optimiser that the data were
-            distilled for, a skorch net by its own.
+            an ``MLP`` takes the place of any other, with a warning. A class is trained by the
+            optimiser that the data were distilled for, a skorch net by its own.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             The weights to start from, such as the state dict of a net to adapt. ``None`` takes the
             prior that the data were distilled for: random weights, the known net, or one net of the

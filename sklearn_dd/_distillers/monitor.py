@@ -39,6 +39,8 @@ class Monitor:
     patience : int or None
         Iterations without a better iterate after which nothing is expected to get better. ``None``
         takes 150, or 0.4 of the iterations so far if those are more.
+    is_limited : bool
+        Whether the fit has another limit.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Monitor:
         look: Callable[[], Look] | None,
         max_iter: int | None,
         patience: int | None,
+        is_limited: bool,
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
+        self.is_limited = is_limited
         self.every = min(math.ceil(max_iter / _LOOKS) if max_iter else _BETWEEN, _BETWEEN)
         self.every = min(self.every, patience or self.every)
         self.next_look = self.every
@@ -123,7 +127,12 @@ class Monitor:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the best iterate was found so long ago that nothing will get better."""
+        """Whether the best iterate was found so long ago that nothing will get better.
+
+        A limit is used up, unless the user asks for patience.
+        """
+        if self.is_limited and self.patience is None:
+            return False
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
         return self.done - self.progress_iter >= patience
 

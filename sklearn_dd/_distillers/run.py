@@ -52,11 +52,9 @@ class Run:
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled,
-            looker(problem, distilled, problem.held_out.rows),
-            p.max_iter,
-            p.n_iter_no_change,
-        )
+            distilled, looker(problem, distilled, problem.held_out.rows), p.max_iter,
+            p.n_iter_no_change, is_limited=p.max_iter is not None or p.max_time is not None,
+        )  # fmt: skip
         last = problem.phases[-1] if problem.phases else None
         self.course = Course(
             lambda: self._used_of(last), lambda: self.monitor.is_settled, self.monitor.keep

@@ -22,18 +22,19 @@ class _Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tree_leaves((args, kwargs)):
             if isinstance(tensor, torch.Tensor):  # what was there before does not count
-                self.sizes.setdefault(tensor.untyped_storage()._cdata, 0)
+                self._add(tensor.untyped_storage(), size=0)
         found = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(found):
             if isinstance(tensor, torch.Tensor):
-                self._add(tensor.untyped_storage())
+                storage = tensor.untyped_storage()
+                self._add(storage, storage.nbytes())
         return found
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
+    def _add(self, storage: torch.UntypedStorage, size: int) -> None:
         key = storage._cdata
         if key not in self.sizes:
-            self.sizes[key] = storage.nbytes()
-            self.held += storage.nbytes()
+            self.sizes[key] = size
+            self.held += size
             self.peak = max(self.peak, self.held)
             weakref.finalize(storage, self._remove, key)
 

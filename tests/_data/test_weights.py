@@ -183,7 +183,7 @@ def test_weights_are_read_as_float64(given):
         (2.0, r"the shape \(3,\).* but has \(\)"),
         (["a", "b", "c"], "must hold numbers"),
         ([[1], [1, 2], 3], "must hold numbers"),
-        ([0, 0, 0], "is 0 for all samples"),
+        ([0, 0, 0], "a weight of zero for all samples"),
     ],
     ids=["negative", "nan", "infinite", "short", "2-D", "number", "strings", "ragged", "zero"],
 )

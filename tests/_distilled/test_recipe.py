@@ -57,7 +57,7 @@ def test_train_warns_where_a_file_leaves_the_student_open(table, path):
     save_distilled(path, tiny(student=Wide, init="fixed").fit(X, y))
     loaded = load_distilled(path)
     with (
-        pytest.warns(UserWarning, match=r"distilled for Wide .* and MLP .* was chosen"),
+        pytest.warns(UserWarning, match=r"distilled for Wide .*, and MLP .* its place"),
         pytest.warns(UserWarning, match="weights do not fit this MLP"),
     ):
         loaded.train()

@@ -94,7 +94,7 @@ def test_a_distiller_keeps_its_own_parameters(table):
 def test_a_fit_without_a_limit_leaves_the_limit_open(table):
     plan, _ = planned(DatasetDistiller(), *table)
     assert plan["max_iter"] is None
-    assert plan.reasons["max_iter"] == "open"
+    assert plan.reasons["max_iter"] not in ("set", "open")
 
 
 def test_a_plan_prints_a_line_for_each_parameter(table):

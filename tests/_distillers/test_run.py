@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+from torch import Tensor, nn
 
+from sklearn_dd._distillers import run
 from sklearn_dd._distillers.phases import METHODS
 
 from ..helpers import (
+    Watched,
     assert_same_fit,
     killed,
+    scaled,
     tiny,
     tiny_for_images,
 )
@@ -57,6 +64,56 @@ def test_a_fit_without_progress_ends_where_it_ended(seed, table, tmp_path):
     patience = {"n_iter_no_change": 1, "max_iter": 60, "n_epochs": 2, "random_state": seed}
     whole = tiny(checkpoint=tmp_path / "c", checkpoint_every=1, **patience).fit(*table)
     assert_same_fit(tiny(**patience).fit(*table, resume_from=tmp_path / "c"), whole)
+
+
+class Silent(nn.Linear):
+    """A student whose outputs do not depend on the sample."""
+
+    def __init__(self) -> None:
+        super().__init__(13, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * 0)
+
+
+def test_steps_are_shortened_while_students_learn_nothing(table):
+    """By a quarter after a look; the method changes nothing here."""
+    method = Watched(lambda call, found: scaled(found, 0.0))
+    with pytest.warns(UserWarning, match="learn nothing"):
+        tiny(student=Silent, method=method, max_iter=6).fit(*table)
+    found = [float(lrs[0, 0]) for _, _, lrs in method.seen[:2]]
+    assert found == pytest.approx([0.3, 0.3 * 0.75], rel=1e-4)
+
+
+def test_step_sizes_are_shortened_in_the_end_where_students_then_learn_better(table):
+    """Steps that are far too long, and a method that leaves them so."""
+    method = Watched(lambda call, found: scaled(found, 0.0))
+    settings = {"method": method, "validation_fraction": 0, "n_epochs": 20, "outer_lr": 1e-9}
+    long, short = (tiny(distill_lr=lr, **settings).fit(*table).lrs_ for lr in (5.0, 0.01))
+    assert_allclose(long, 5.0 * min(run._FACTORS), rtol=1e-4)
+    assert_allclose(short, 0.01, rtol=1e-4)
+
+
+@pytest.mark.xfail(reason="the number of rejected iterations is not restored", strict=True)
+def test_a_fit_that_ended_not_finite_ends_so_again(table, tmp_path):
+    def make() -> Any:
+        method = Watched(lambda call, found: scaled(found, 1 if call < 4 else np.nan))
+        return tiny(method=method, max_iter=25, checkpoint=tmp_path / "c", checkpoint_every=1)
+
+    with pytest.warns(RuntimeWarning, match="not finite"):
+        whole = make().fit(*table)
+    again = make().fit(*table, resume_from=tmp_path / "c")
+    assert_same_fit(again, whole)
+    assert again.stop_reason_ == whole.stop_reason_ == "not finite"
+
+
+def test_also_before_the_first_look(table, tmp_path, monkeypatch):
+    def make(**changes):
+        return tiny(max_iter=100, validation_fraction=0, **changes)
+
+    whole = make().fit(*table)
+    killed(make, *table, tmp_path / "c", 3, monkeypatch)
+    assert_same_fit(make().fit(*table, resume_from=tmp_path / "c"), whole)
 
 
 @pytest.mark.system
