@@ -151,7 +151,9 @@ def test_score_is_routed_its_metadata(table):
     weight = np.where(y == 0, 1.0, 0.0)
     with sklearn.config_context(enable_metadata_routing=True):
         routed = cross_validate(
-            clone(CHECKED).set_score_request(sample_weight=True),
+            clone(CHECKED)
+            .set_fit_request(sample_weight=False)
+            .set_score_request(sample_weight=True),
             X,
             y,
             cv=2,

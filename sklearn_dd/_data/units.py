@@ -72,8 +72,14 @@ class Standardize(nn.Module):
         Shape of one sample as the student sees it.
     shift, scale : Tensor or None
         Mean and standard deviation, broadcast against ``sample_shape``; by default 0 and 1.
+
+    Attributes
+    ----------
+    varies : Tensor or None
+        Which features vary in the data that were fitted; a constant one must stay as it is.
     """
 
+    varies: Tensor | None = None
     shift: Tensor
     scale: Tensor
 
@@ -135,7 +141,9 @@ class Standardize(nn.Module):
         shift, scale = (
             torch.as_tensor(a, dtype=torch.float32).reshape(shape) for a in (scaler.mean_, scale)
         )
-        return cls(input_shape, sample_shape, shift, scale)
+        units = cls(input_shape, sample_shape, shift, scale)
+        units.varies = torch.as_tensor(bounds.data_range_ > 0).reshape(shape)
+        return units
 
     def chunks(self, X: Array) -> Iterator[Tensor]:
         """Yield ``X`` as students see it, chunk by chunk."""

@@ -71,8 +71,8 @@ class BaseDistiller(FittedDistiller):
                 score = run.record(iteration)
                 run.write_checkpoint()
                 progress(iteration, score, run.expected())
-            progress.report(run.reason, problem.acceleration())
         run.close(progress.is_interrupted)
+        progress.report(run.reason, problem.acceleration())
         return self._publish(problem, distilled, run)
 
     def _seed(self, resumed: Checkpoint) -> int:

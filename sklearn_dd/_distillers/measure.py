@@ -29,6 +29,8 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
     """
     p = problem.parameters
     if previous is not None:
+        for name in ("data_init", "distill_lr"):
+            p.plan.decide(name, p.distiller.plan_[name], "as in the last fit")
         parametrisation = problem.real.targets.parametrisations[p.labels]
         batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
@@ -55,11 +57,15 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
 def _start(problem: Problem, kind: object) -> DistilledSet:
     """A start with step sizes 1."""
     p = problem.parameters
-    return starting_set(
+    start = starting_set(
         problem.real, problem.training.rows, problem.recipe.units,
         np.random.default_rng(fold(problem.seed, Stream.START)),
         data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
+    if problem.varies is not None and isinstance(kind, str):
+        with torch.no_grad():  # noise would make constant features vary
+            start.free_x.mul_(problem.varies)
+    return start
 
 
 def _scorer(problem: Problem) -> Callable[[DistilledSet, float], float]:

@@ -39,7 +39,7 @@ class Monitor:
     patience : int or None
         Iterations without a better iterate after which nothing is expected to get better. ``None``
         takes 150, or 0.4 of the iterations so far if those are more.
-    is_limited : bool
+    is_limited : bool, default=False
         Whether the fit has another limit.
     """
 
@@ -49,7 +49,7 @@ class Monitor:
         look: Callable[[], Look] | None,
         max_iter: int | None,
         patience: int | None,
-        is_limited: bool,
+        is_limited: bool = False,
     ) -> None:
         self.distilled, self.look, self.patience = distilled, look, patience
         self.is_limited = is_limited
@@ -85,7 +85,7 @@ class Monitor:
             self.distilled.snapshot(), found.losses, self.done
         )  # fmt: skip
         self.latest_losses = found.losses
-        self._note(float(found.losses.mean()))
+        self._note(_mean(found.losses))
         if self.done == 0:
             self.start, self.start_losses = self.best, self.best_losses
 
@@ -111,10 +111,10 @@ class Monitor:
 
     def _consider(self, found: Look) -> None:
         self.latest_losses, self.dead_share = found.losses, found.dead_share
-        if not found.losses.mean() >= self.best_losses.mean():
+        if not _mean(found.losses) >= _mean(self.best_losses):
             self.best, self.best_losses = self.distilled.snapshot(), found.losses
             self.best_iter = self.done
-        self._note(float(found.losses.mean()))
+        self._note(_mean(found.losses))
 
     def _consider_training_loss(self) -> None:
         """Compare the mean training loss since the last look; the last iterate is kept."""
@@ -141,6 +141,10 @@ class Monitor:
         """Whether the last look was so much worse than the best that the rates are too large."""
         return self.kept_iter is None and self._excess() > _ASTRAY
 
+    def _is_best(self) -> bool:
+        """Whether the set is the best one, to which the search may just have returned."""
+        return all(map(torch.equal, self.distilled.snapshot(), self.best))
+
     def _excess(self) -> float:
         return _excess(self.latest_losses, self.best_losses)
 
@@ -150,7 +154,7 @@ class Monitor:
         if self.look is None:
             return True
         self._consider(self.look())
-        if self._excess() > 1:
+        if self._excess() > 1 or self._is_best():
             self.distilled.restore(self.best)
             self.kept_iter = self.best_iter
         else:
@@ -200,10 +204,15 @@ class Monitor:
         self.done = len(self.history["loss"])
 
 
+def _mean(losses: Tensor) -> float:
+    return float(losses.mean().nan_to_num(math.inf))
+
+
 def _excess(losses: Tensor, others: Tensor) -> float:
     """By how many standard errors ``losses`` are worse; both are of the same parts."""
+    if not losses.isfinite().all() or not others.isfinite().all():
+        return math.inf if others.isfinite().all() else -math.inf
     worse = losses - others
     if len(worse) < 2 or not worse.any():
         return 0.0
-    excess = float(worse.mean() / worse.std() * math.sqrt(len(worse)))
-    return excess if math.isfinite(excess) else math.inf
+    return float(worse.mean() / worse.std() * math.sqrt(len(worse)))

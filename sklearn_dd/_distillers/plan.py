@@ -167,7 +167,7 @@ def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Ta
     with Drawing(generator(0)):
         convolves = any(isinstance(layer, ConvNd) for layer in spec().modules())
     can = student.features is not None and targets.kind in Ridge.targets
-    return convolves and can and is_open(plan["method"])
+    return convolves and can and (is_open(plan["method"]) or isinstance(plan["method"], list))
 
 
 def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetKind) -> None:

@@ -186,6 +186,12 @@ class Problem:
         data = {"data": fingerprint(real.X, real.y), "weights": describe(real.weights)}
         return self.fixed_parameters | self.real.targets.metadata() | data
 
+    @cached_property
+    def varies(self) -> torch.Tensor | None:
+        """Which features vary; None where all do."""
+        varies = self.recipe.units.varies
+        return None if varies is None or varies.all() else varies.to(self.device)
+
     def outer_loop(
         self,
         distilled: DistilledSet,
@@ -200,7 +206,7 @@ class Problem:
             distilled, method, self.student, self.training_prior, sample, objective,
             max_iter=math.inf, lr=p.outer_lr, step_size_lr=p.step_size_rate * p.outer_lr,
             n_inits=len(distinct(self.training_prior, p.n_inits)), seed=self.seed,
-            progress=progress, reducer=self.reducer,
+            progress=progress, reducer=self.reducer, varies=self.varies,
         )  # fmt: skip
 
     def first_weights(self) -> Weights:

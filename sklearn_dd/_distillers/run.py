@@ -60,6 +60,7 @@ class Run:
             lambda: self._used_of(last), lambda: self.monitor.is_settled, self.monitor.keep
         )
         self.is_interrupted = False
+        self.learns_step_sizes = p.step_size_rate > 0
         self.began = began - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
         self.loop: OuterLoop | None = None  # of the phase
@@ -75,6 +76,7 @@ class Run:
             self.phase, self.loop = k, self._loop(phase, is_last)
             if is_resumed:
                 self.loop.load_state_dict(self.resumed.part("loop."))
+                self.monitor.n_rejected = self.loop.n_rejected
             elif is_last or k == 0:
                 self.monitor.begin(is_last)
             yield from self.loop
@@ -88,12 +90,14 @@ class Run:
         """
         score = self.monitor.update(iteration)
         assert self.loop is not None
-        if score is not None and self.monitor.is_astray:
-            self.loop.retreat(self.monitor.best)
-        elif score is not None:
-            self.loop.advance()
-        if score is not None and self.monitor.dead_share > 0:
+        if score is None:
+            return None
+        if self.monitor.dead_share > 0 and self.learns_step_sizes:
             self.loop.calm()
+        elif self.monitor.is_astray:
+            self.loop.retreat(self.monitor.best)
+        else:
+            self.loop.advance()
         return score
 
     def close(self, is_interrupted: bool) -> None:
@@ -103,7 +107,7 @@ class Run:
             self.monitor.keep()
         elif self.monitor.kept_iter:
             self.monitor.end()
-        if self.monitor.done:
+        if self.monitor.done and self.learns_step_sizes:
             self._steady()
         if self.monitor.kept_iter == 0 and self.monitor.done and not is_interrupted:
             warn_user(

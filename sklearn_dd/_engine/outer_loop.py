@@ -79,6 +79,8 @@ class OuterLoop:
         is used further drives the cosine and, at 1, ends the loop.
     reducer : Reducer
         The processes that share the work.
+    varies : Tensor or None
+        Which values of a sample are learned, broadcast against it; None learns all.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class OuterLoop:
         max_rejected: int = 5,
         progress: Callable[[int], float] | None = None,
         reducer: Reducer | None = None,
+        varies: Tensor | None = None,
     ) -> None:
+        self.varies = varies
         self.distilled, self.method, self.student = distilled, as_method(method), student
         self.prior, self.sample, self.objective = prior, sample, objective
         self.max_iter, self.n_inits, self.seed = max_iter, n_inits, seed
@@ -133,7 +137,8 @@ class OuterLoop:
         for group, lr in zip(self.optimizer.param_groups, self.learning_rates, strict=True):
             group["lr"] = lr * lr_scale
         hypergradient = self._hypergradient()
-        self.distilled.pull_back(hypergradient.x, hypergradient.y, hypergradient.lrs)
+        dx = hypergradient.x if self.varies is None else hypergradient.x * self.varies
+        self.distilled.pull_back(dx, hypergradient.y, hypergradient.lrs)
         norm = torch.nn.utils.clip_grad_norm_(self.distilled.free, self.max_norm)
         # The only place where an iteration waits for the device.
         loss, gradient_norm = torch.stack([hypergradient.loss, norm]).tolist()

@@ -136,7 +136,6 @@ def test_a_plan_that_is_passed_back_gives_the_same_fit(table, make):
     assert set(again.plan_.reasons.values()) == {"set"}
 
 
-@pytest.mark.xfail(reason="the plan does not hold Adam, which goes with it", strict=True)
 def test_a_plan_of_a_convolutional_student_gives_the_same_fit(images):
     settings = {"random_state": 0, "max_iter": 2, "n_epochs": 2, "device": "cpu"}
     student = partial(ConvNet, width=4, depth=1)
@@ -315,7 +314,6 @@ def test_labels(table, distiller, labels):
     assert planned(distiller, *table)[0]["labels"] == labels
 
 
-@pytest.mark.xfail(reason="data_init and distill_lr stay open", strict=True)
 def test_a_warm_start_leaves_nothing_open(table):
     """Samples and step sizes are those that the last fit ended with."""
     plan = DatasetDistiller(warm_start=True, **SHORT).fit(*table).fit(*table).plan_

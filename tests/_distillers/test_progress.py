@@ -46,7 +46,6 @@ def test_verbose_2_prints_a_line_for_each_validation(table, capsys):
         assert f"validation score {distiller.history_['validation_score'][i]:.4f}" in line
 
 
-@pytest.mark.xfail(reason="printed before the last students are trained", strict=True)
 def test_verbose_2_counts_all_steps(table, capsys):
     distiller = tiny(verbose=2).fit(*table)
     last = capsys.readouterr().out.splitlines()[-1]

@@ -140,7 +140,6 @@ def test_a_step_that_changes_nothing_keeps_the_start(diabetes, data_init):
         assert y.min() <= y_syn.min() <= y_syn.max() <= y.max()
 
 
-@pytest.mark.xfail(reason="all step sizes may be shortened in the end", strict=True)
 def test_step_sizes_of_rate_0_stay(diabetes):
     X, _, y, _ = diabetes
     still = {"n_steps": 2, "n_samples": 6, "data_init": "noise", "validation_fraction": 0}

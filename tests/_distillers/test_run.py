@@ -94,7 +94,6 @@ def test_step_sizes_are_shortened_in_the_end_where_students_then_learn_better(ta
     assert_allclose(short, 0.01, rtol=1e-4)
 
 
-@pytest.mark.xfail(reason="the number of rejected iterations is not restored", strict=True)
 def test_a_fit_that_ended_not_finite_ends_so_again(table, tmp_path):
     def make() -> Any:
         method = Watched(lambda call, found: scaled(found, 1 if call < 4 else np.nan))
