@@ -17,8 +17,8 @@ from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
 
-_FACTORS = (1.0, 0.9, 0.8, 0.65)  # of the step sizes, from which the best is taken in the end,
-_N_STUDENTS, _MAX_ROWS = 24, 1000  # by that many students on that many samples
+_FACTORS = (1.0, 0.85, 0.7)  # of the step sizes, from which the best is taken in the end,
+_N_STUDENTS, _MAX_ROWS = 12, 500  # by that many students on that many samples
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
 
