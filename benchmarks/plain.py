@@ -118,7 +118,7 @@ def measure(row: Row, seed: int) -> dict[str, Any]:
 
 def table(kept: dict[str, dict[str, Any]]) -> str:
     head = (
-        f"``DatasetDistiller(n_per_class=..., max_time=..., random_state=seed)``, one fit for each\n"
+        "``DatasetDistiller(n_per_class=..., max_time=..., random_state=seed)``, one fit for each\n"
         f"seed; test accuracy over {INITS} fresh students (one, if the net is known). MNIST, USPS\n"
         f"and CIFAR-10 have their standard test set, the others a random 30 %. {MACHINE}.\n\n"
     )
