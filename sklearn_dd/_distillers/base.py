@@ -67,6 +67,7 @@ class BaseDistiller(FittedDistiller):
         run = Run(problem, distilled, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
+            progress.announce(problem.parameters.plan)
             for iteration in run:  # a real batch, students, the hypergradient, a step of Adam
                 score = run.record(iteration)
                 run.write_checkpoint()

@@ -174,8 +174,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         Seed of all draws. With an int and without ``max_time``, a fit on the CPU is reproducible to
         the bit.
     verbose : int, default=0
-        0 is silent, 1 shows a progress bar, 2 adds a line for each validation and a count of traced
-        steps.
+        0 is silent, 1 shows the plan, a progress bar and why the fit ended, 2 adds a line for each
+        validation and a count of traced steps.
     warm_start : bool, default=False
         Start from the result of the last fit.
     checkpoint : path-like or None, default=None

@@ -57,6 +57,11 @@ class Progress:
         warn_user("Interrupted: the best iterate so far is kept.")
         return True
 
+    def announce(self, plan: Any) -> None:
+        """Show the plan of the fit."""
+        if self.verbose:
+            self.bar.write(str(plan))
+
     def __call__(self, iteration: Iteration, score: float | None, expected: int) -> None:
         """Report an iteration.
 

@@ -17,9 +17,9 @@ def test_verbose_0_is_silent(table, capfd):
 
 
 def test_verbose_1_shows_a_bar(table, capsys):
-    tiny(verbose=1).fit(*table)
+    distiller = tiny(verbose=1).fit(*table)
     out, err = capsys.readouterr()
-    assert out == "the fit ended: max_iter\n"
+    assert out == f"{distiller.plan_}\nthe fit ended: max_iter\n"
     last = err.replace("\n", "\r").strip("\r").split("\r")[-1]
     assert re.search(r"3/3 .*loss=\d.*val=\d", last)
     assert re.search(r"\d\d:\d\d<\d\d:\d\d", last), "time left"
@@ -37,6 +37,9 @@ def test_the_bar_ends_where_the_time_does(table, capsys):
 def test_verbose_2_prints_a_line_for_each_validation(table, capsys):
     distiller = tiny(verbose=2, max_iter=6).fit(*table)
     *lines, reason, last = capsys.readouterr().out.splitlines()
+    n_of_plan = len(distiller.plan_)
+    assert "\n".join(lines[:n_of_plan]) == str(distiller.plan_)
+    lines = lines[n_of_plan:]
     assert len(lines) == 3
     assert reason == f"the fit ended: {distiller.stop_reason_}"
     assert re.fullmatch(r"traced_steps: \d+, autograd_steps: \d+, refusals: \[\]", last)
