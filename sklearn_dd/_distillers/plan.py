@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from numbers import Integral
+from textwrap import shorten
 from typing import Any
 
 from .._data import RealSet, Targets
@@ -15,6 +16,7 @@ from ..students import MLP
 
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
 _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
+_MAX_WIDTH = 40  # of a value in the printed plan
 _WIDTHS = (512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 500  # that a budget should suffice for
 _PASSES, _PASSES_OF_ONE = 10, 5  # of a student; of one known net, which needs fewer
@@ -101,7 +103,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, partial):
         made = ", ".join(f"{k}={v!r}" for k, v in value.keywords.items())
         return f"partial({value.func.__name__}, {made})"
-    return getattr(value, "__name__", None) or repr(value)
+    return getattr(value, "__name__", None) or shorten(repr(value), _MAX_WIDTH, placeholder="...")
 
 
 class Settings:
