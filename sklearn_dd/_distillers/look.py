@@ -27,6 +27,7 @@ from .problem import Problem
 _N_STUDENTS = 4  # that learn from the set at each look
 _BATCH = 512  # samples that are scored at a time
 _PARTS = 16  # of the samples; the spread over them gives a standard error
+_FEWEST = 8  # distinct samples that are evidence
 _ALIVE = 1e-6  # the least spread of a student's outputs
 
 
@@ -71,13 +72,18 @@ def looker(
     n_students: int = _N_STUDENTS,
     most: int | None = None,
 ) -> Callable[[], Look] | None:
-    """What scores ``distilled`` on real samples with held-out students; None without samples."""
+    """What scores ``distilled`` on real samples with held-out students.
+
+    None where the samples are too few to say anything.
+    """
     if not len(rows):
         return None
     prior = problem.held_out_prior
     indices = distinct(prior, n_students)
     params = draw(prior, indices, problem.seed, Stream.HELD_OUT, device=problem.device)
     real = evenly(problem, rows, most)
+    if len(np.unique(real.rows)) < _FEWEST:
+        return None
 
     def look() -> Look:
         steps = inner_steps(distilled.x, distilled.y, distilled.lrs)

@@ -72,9 +72,9 @@ def test_all_steps_are_counted(table, monkeypatch):
     settings = {"n_per_class": 2, "n_steps": 2, "validation_fraction": 0, "n_inits": 1}
     monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
     found = tiny(**settings).fit(*table).acceleration_
-    # Three iterations of one student, and four trainings of 24 in the end, of 3 x 2 steps each;
+    # Three iterations of one student, and three trainings of 12 in the end, of 3 x 2 steps each;
     # all but the first three of each kind by a program.
-    assert found == {"traced_steps": 15 + 21, "autograd_steps": 3 + 3, "refusals": []}
+    assert found == {"traced_steps": 15 + 15, "autograd_steps": 3 + 3, "refusals": []}
 
 
 class Branching(OneAtATime):

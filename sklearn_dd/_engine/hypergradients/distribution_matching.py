@@ -30,8 +30,9 @@ class DistributionMatching(Method):
     >>> from sklearn_dd import DatasetDistiller, DistributionMatching
     >>> X, y = load_wine(return_X_y=True)
     >>> method = DistributionMatching()
-    >>> DatasetDistiller(method=method, max_iter=20, random_state=0).fit(X, y).n_iter_
-    20
+    >>> distiller = DatasetDistiller(method=method, data_init="noise", max_iter=20, random_state=0)
+    >>> distiller.fit(X, y).lrs_.shape
+    (10, 1)
     """
 
     learns_step_sizes = False
