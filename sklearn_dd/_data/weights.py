@@ -7,7 +7,6 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils.class_weight import compute_class_weight
 
 from .arrays import Array, on_host
 from .targets import Continuous, Multiclass, Targets
@@ -32,7 +31,8 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
     targets : Multiclass, Multilabel or Continuous
         What y holds.
     class_weight : dict, "balanced" or None
-        As in scikit-learn; for a multiclass y only.
+        As in scikit-learn; for a multiclass y only. ``"balanced"`` gives all classes the same total
+        weight, ``sample_weight`` included.
     sample_weight : array-like of shape (n,) or None
         Positive numbers.
     """
@@ -44,7 +44,7 @@ def row_weights(y: Array, targets: Targets, class_weight: Any, sample_weight: An
                 f"class_weight={class_weight!r} needs a multiclass y, but this y is "
                 f"{targets.kind.name.lower()}. Pass sample_weight to fit instead."
             )
-        weights = weights * _of_classes(class_weight, targets.values, y)[y]
+        weights = weights * _of_classes(class_weight, targets.values, y, weights)[y]
     if not isinstance(targets, Continuous):
         is_of = np.eye(len(targets.values))[y] if isinstance(targets, Multiclass) else y
         total = weights @ is_of
@@ -93,7 +93,7 @@ def checked_weights(sample_weight: Any, n: int) -> Array:
     return weights
 
 
-def _of_classes(class_weight: Any, classes: Array, y: Array) -> Array:
+def _of_classes(class_weight: Any, classes: Array, y: Array, weights: Array) -> Array:
     if isinstance(class_weight, Mapping):
         unknown = [k for k in class_weight if k not in classes.tolist()]
         wrong = {
@@ -108,4 +108,6 @@ def _of_classes(class_weight: Any, classes: Array, y: Array) -> Array:
                 "weight 1."
             )
         return np.array([float(class_weight.get(c, 1.0)) for c in classes.tolist()])
-    return compute_class_weight(class_weight, classes=np.arange(len(classes)), y=y)
+    # compute_class_weight takes weights of samples in newer versions of scikit-learn only.
+    totals = np.bincount(y, weights, minlength=len(classes))
+    return totals.sum() / (len(classes) * np.where(totals > 0, totals, 1.0))

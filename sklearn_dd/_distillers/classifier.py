@@ -184,8 +184,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         Number of outer iterations between checkpoints.
     class_weight : dict, "balanced" or None, default=None
         How much each class counts, for a multiclass y. ``None`` counts all samples alike.
-        ``"balanced"`` gives all classes the same total weight. A dict gives a class its weight; a
-        class that it does not name has weight 1.
+        ``"balanced"`` gives all classes the same total weight, with ``sample_weight`` too. A dict
+        gives a class its weight; a class that it does not name has weight 1.
     n_samples : int, float or None, default=None
         With ``n_per_class="auto"``, the number of all synthetic samples, or their share of X.
 

@@ -124,6 +124,23 @@ def test_a_balanced_weight_is_that_of_scikit_learn():
     assert_allclose(np.bincount(Y, found), [2, 2, 2])
 
 
+def test_balanced_classes_weigh_alike_with_weights_of_samples_too():
+    given = np.array([1.0, 2, 6, 1, 5, 0.5])
+    found = row_weights(Y, THREE, "balanced", given)
+    assert_allclose(np.bincount(Y, found), [2, 2, 2])
+    within = found / given
+    assert_allclose(within[:3], within[0])
+    assert_allclose(within[3:5], within[3])
+
+
+def test_balanced_weights_are_those_of_repeated_rows():
+    times = np.array([1, 2, 3, 1, 0, 4])
+    weighted = row_weights(Y, THREE, "balanced", times)
+    repeated = row_weights(Y.repeat(times), THREE, "balanced", None)
+    totals = np.bincount(np.arange(6).repeat(times), repeated, minlength=6)
+    assert_allclose(weighted / weighted.sum(), totals / totals.sum())
+
+
 def test_a_class_that_the_dict_does_not_name_has_weight_one():
     found = row_weights(Y, THREE, {"b": 3.0}, None)
     assert_allclose(found / found[0], [1, 1, 1, 3, 3, 1])
@@ -147,6 +164,13 @@ def test_other_targets_have_weights_of_samples_alone(targets):
 def test_a_class_without_weight_is_named():
     with pytest.raises(ValueError, match=r"sample_weight and class_weight .*\['a', 'c'\]"):
         row_weights(Y, THREE, {"a": 0}, [1, 1, 1, 1, 1, 0])
+
+
+def test_a_class_without_weight_is_named_by_balanced_weights_too():
+    with pytest.raises(ValueError, match=r"sample_weight and class_weight .*\['c'\]"):
+        row_weights(Y, THREE, "balanced", [1, 1, 1, 1, 1, 0])
+    with pytest.raises(ValueError, match=r"sample_weight and class_weight .*\['c'\]"):
+        row_weights(Y[:5], THREE, "balanced", [1, 1, 1, 1, 1])
 
 
 def test_the_given_weights_are_not_written_to():
