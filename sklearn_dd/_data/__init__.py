@@ -7,7 +7,7 @@ from .real_set import RealSet, classification_data, regression_data
 from .split import hold_out
 from .targets import Continuous, Multiclass, Multilabel, Targets, read_targets
 from .units import Standardize, student_shape
-from .weights import checked_weights, row_weights, stratified_rows
+from .weights import checked_weights, stratified_rows
 
 __all__ = [
     "Array",
@@ -30,7 +30,6 @@ __all__ = [
     "read_targets",
     "regression_data",
     "resolve_device",
-    "row_weights",
     "samples_for",
     "stratified_rows",
     "student_shape",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 from typing import Any
 
@@ -22,7 +23,8 @@ def total_samples(n_samples: Any, n_rows: int, n_classes: int, n_steps: int) -> 
             "n_samples, the number of all synthetic samples or their share of X, or n_per_class."
         )
     whole = isinstance(n_samples, Integral)
-    total = int(n_samples) if whole else int(n_samples * n_rows)
+    # Rounded first, because 0.29 * 100 is just below 29.
+    total = int(n_samples) if whole else math.floor(round(float(n_samples) * n_rows, 6))
     if total < n_classes * n_steps:
         raise ValueError(
             f"n_samples={n_samples} stands for {total} synthetic samples, but each of the "
@@ -32,19 +34,28 @@ def total_samples(n_samples: Any, n_rows: int, n_classes: int, n_steps: int) -> 
     return total
 
 
-def allocate(X: Array, y: Array, n_classes: int, total: int, n_steps: int) -> Array:
+def allocate(
+    X: Array,  # (n, n_features)
+    y: Array,  # (n,), class indices
+    n_classes: int,
+    total: int,
+    n_steps: int,
+    weights: Array | None = None,  # (n,), how much each row counts; None where all count alike
+) -> Array:
     """Samples of each class in one mini-batch (n_classes,); they add up to ``total`` or just less.
 
     Sample after sample goes to the class whose squared distance to its nearest k-means centre,
-    summed over all its rows, falls the most: a large or diverse class needs more.
+    summed over all its rows by weight, falls the most: a large, heavy or diverse class needs more.
+    Where nothing falls, it goes to the class with the most rows for each of its samples.
     """
+    weights = np.ones(len(y)) if weights is None else weights
     by_class = [np.flatnonzero(y == c) for c in range(n_classes)]
     scale = np.ones(X.shape[1]) if X.dtype.kind not in "fiu" else _scale(X)
-    errors = [_errors(X[_spread(rows)] / scale, len(rows), total // n_steps) for rows in by_class]
-    counts = np.ones(n_classes, dtype=np.int64)
+    errors = [_errors(X, rows, weights, scale, total // n_steps) for rows in by_class]
+    sizes, counts = np.array([len(rows) for rows in by_class]), np.ones(n_classes, dtype=np.int64)
     for _ in range(total // n_steps - n_classes):
         gains = [error[k - 1] - error[k] for error, k in zip(errors, counts, strict=True)]
-        counts[int(np.argmax(gains))] += 1
+        counts[np.lexsort((sizes / counts, gains))[-1]] += 1
     return counts
 
 
@@ -58,15 +69,21 @@ def _scale(X: Array) -> Array:
     return np.where(scale > 0, scale, 1.0)
 
 
-def _errors(z: Array, n_rows: int, most: int) -> Array:
+def _errors(X: Array, rows: Array, weights: Array, scale: Array, most: int) -> Array:
     """Sum of squared distances with 1, 2, ..., most + 1 centres; powers of 2 are computed."""
+    seen = _spread(rows)
+    z, w = X[seen] / scale, weights[seen] / weights[seen].max()  # 1 where all count alike
+    n_distinct, share = len(np.unique(z, axis=0)), weights[rows].sum() / w.sum()
     known, k = {}, 1
     with threadpool_limits(1, user_api="openmp"):  # so that sums do not depend on threads
-        while k <= min(2 * most, len(np.unique(z, axis=0))):
-            known[k] = KMeans(k, n_init=1, random_state=0).fit(z).inertia_ * n_rows / len(z)
+        while k <= min(2 * most, n_distinct):
+            fitted = KMeans(k, n_init=1, random_state=0).fit(z, sample_weight=w)
+            known[k] = fitted.inertia_ * share
             k *= 2
-    # Between the powers of 2, the error falls as a power of the number of centres.
+    # Between the powers of 2, the error falls as a power of the number of centres; beyond the last,
+    # it falls in a line to 0, where each distinct row has a centre of its own.
     at, values = np.array([*known]), np.array([*known.values()])
-    tiny = np.finfo(float).tiny
-    found = np.interp(np.log(np.arange(1, most + 2)), np.log(at), np.log(values + tiny))
-    return np.exp(found)
+    tiny, ks = np.finfo(float).tiny, np.arange(1, most + 2)
+    between = np.exp(np.interp(np.log(ks), np.log(at), np.log(values + tiny)))
+    left = np.clip((n_distinct - ks) / max(n_distinct - at[-1], 1), 0, 1)
+    return np.where(ks <= at[-1], between, values[-1] * left)

@@ -17,7 +17,7 @@ from .checks import (
     samples_per_step,
 )
 from .targets import Continuous, Multiclass, Multilabel, Targets
-from .weights import counted
+from .weights import counted, row_weights
 
 
 class RealSet(NamedTuple):
@@ -40,6 +40,7 @@ def classification_data(
     n_steps: int,
     *,
     n_samples: Any = None,
+    class_weight: Any = None,
     sample_weight: Any = None,
     multilabel: bool = True,
 ) -> RealSet:
@@ -58,10 +59,11 @@ def classification_data(
         X, y, classes, input_shape = multiclass_set(estimator, X, y)
         X, y, weights = counted(X, y, sample_weight)
         targets, strata = Multiclass(classes), y
+    weights = row_weights(y, targets, class_weight, weights)
     if n_per_class == "auto" and isinstance(targets, Multiclass):
         n_classes = len(targets.values)
         total = total_samples(n_samples, len(y), n_classes, n_steps)
-        counts = allocate(X, y, n_classes, total, n_steps)
+        counts = allocate(X, y, n_classes, total, n_steps, weights)
     else:
         counts = samples_per_step(n_per_class, n_steps, targets.values)
     return RealSet(X, y, strata, input_shape, targets, counts, weights)
@@ -79,6 +81,7 @@ def regression_data(
             "mini-batches holds the same number of samples. Choose a divisor, or another n_samples."
         )
     targets, strata = Continuous.fit(y), np.zeros(len(y), dtype=np.int64)
+    weights = row_weights(y, targets, None, weights)
     counts = np.array([n_samples // n_steps])
     return RealSet(X, targets.encode(y).numpy(), strata, input_shape, targets, counts, weights)
 

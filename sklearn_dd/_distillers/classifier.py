@@ -38,7 +38,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     n_per_class : int, dict or "auto", default=1
         Number of synthetic samples of each class, or of each label. A dict gives each class its own
         number; it names labels by their columns in y. ``"auto"`` divides ``n_samples`` over the
-        classes of a multiclass y: large and diverse classes get more.
+        classes of a multiclass y: large, heavy and diverse classes get more. Each sample goes to
+        the class whose weighted k-means error falls the most.
     n_steps : int or None, default=None
         Number of mini-batches that the synthetic samples are divided into. A student takes one
         gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_per_class``.
@@ -298,7 +299,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     def _read(self, X: Any, y: Any, sample_weight: Any, n_steps: int) -> RealSet:
         return classification_data(
             self, X, y, self.n_per_class, n_steps, n_samples=self.n_samples,
-            sample_weight=sample_weight,
+            class_weight=self.class_weight, sample_weight=sample_weight,
         )  # fmt: skip
 
     def __sklearn_tags__(self) -> Any:

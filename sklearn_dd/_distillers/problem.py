@@ -20,7 +20,6 @@ from .._data import (
     fingerprint,
     hold_out,
     resolve_device,
-    row_weights,
     student_shape,
 )
 from .._distilled import STUDENT, Recipe, describe, identity
@@ -132,8 +131,7 @@ class Problem:
         device, reducer = resolve_device(p.device), join()
         seed = reducer.from_main(seed)
         real: RealSet = p._read(X, y, sample_weight, p.n_steps)
-        targets, class_weight = real.targets, getattr(distiller, "class_weight", None)
-        real = real._replace(weights=row_weights(real.y, targets, class_weight, real.weights))
+        targets = real.targets
         objective = check_objective(p.objective, targets)
         rows = hold_out(real.strata, p.validation_fraction, seed)
         if real.weights is not None:

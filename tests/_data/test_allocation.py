@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from sklearn_dd._data.allocation import allocate, total_samples
@@ -33,6 +34,12 @@ def clusters(*n_clusters, rows=32, spread=1e-3):
 )
 def test_a_total_is_a_number_or_a_share_of_the_rows_rounded_down(n_samples, total):
     assert total_samples(n_samples, n_rows=100, n_classes=3, n_steps=2) == total
+
+
+def test_a_share_in_hundredths_of_a_hundred_rows_is_exact():
+    percents = range(6, 100)
+    found = [total_samples(percent / 100, 100, n_classes=3, n_steps=2) for percent in percents]
+    assert found == [*percents]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +140,72 @@ def test_rows_that_repeat_warn_of_nothing():
 def test_a_class_of_one_row_gets_one_sample_and_the_others_the_rest():
     X, y = np.random.default_rng(0).normal(size=(41, 3)), np.repeat([0, 1], [1, 40])
     assert_array_equal(allocate(X, y, 2, 10, 1), [1, 9])
+
+
+def test_no_class_gets_more_samples_than_it_has_rows_before_all_have_as_many(table):
+    X, y = table
+    n = np.bincount(y)
+    for total in range(100, 179, 13):
+        counts = allocate(X, y, 3, total, 1)
+        assert counts.sum() == total
+        assert (counts <= n).all()
+    assert_array_equal(allocate(X, y, 3, 178, 1), n)
+
+
+def test_samples_beyond_the_number_of_rows_are_divided_as_the_rows_are(table):
+    X, y = table
+    assert_array_equal(allocate(X, y, 3, 4 * 178, 1), 4 * np.bincount(y))
+
+
+# ---------------------------------------------------------------------------------------- weights
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """Two classes of the same spread, the second with a twentieth of the rows."""
+    X, y = np.random.default_rng(0).normal(size=(500, 4)), np.repeat([0, 1], [475, 25])
+    return X, y
+
+
+def test_a_weight_does_as_repeated_rows(unequal):
+    X, y = unequal
+    times = np.where(y == 1, 19, 1)
+    weighted = allocate(X, y, 2, 20, 1, times.astype(float))
+    repeated = allocate(X.repeat(times, axis=0), y.repeat(times), 2, 20, 1)
+    assert abs(weighted - repeated).max() <= 1  # k-means starts from other rows
+    assert weighted[1] > 3 * allocate(X, y, 2, 20, 1)[1]
+
+
+def test_rows_that_weigh_alike_are_divided_as_without_weights(table):
+    X, y = table
+    for total in (9, 20, 31):
+        found = allocate(X, y, 3, total, 1, np.full(len(y), 0.3))
+        assert_array_equal(found, allocate(X, y, 3, total, 1))
+
+
+def test_clusters_of_next_to_no_weight_need_no_samples():
+    X, y = clusters(8, 8)
+    light = np.where((y == 0) & (np.arange(len(y)) % 8 > 0), 1e-9, 1.0)
+    assert_array_equal(allocate(X, y, 2, 9, 1, light), [1, 8])
+    assert allocate(X, y, 2, 9, 1).min() == 4
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {1: 19}], ids=str)
+def test_a_rare_class_that_weighs_as_much_gets_as_many(unequal, class_weight):
+    auto = {"n_per_class": "auto", "n_samples": 20}
+    by_class = tiny(**auto, class_weight=class_weight).fit(*unequal).n_per_class_
+    assert by_class[1] >= 8
+    assert tiny(**auto).fit(*unequal).n_per_class_[1] <= 3
+    weight = compute_sample_weight(class_weight, unequal[1])
+    assert tiny(**auto).fit(*unequal, weight).n_per_class_ == by_class
+
+
+def test_a_class_without_weight_is_named_before_samples_are_divided(table):
+    X, y = table
+    for sample_weight, class_weight in ((y != 1, None), (y != 1, "balanced"), (None, {1: 0})):
+        distiller = tiny(n_per_class="auto", n_samples=12, class_weight=class_weight)
+        with pytest.raises(ValueError, match=r"^sample_weight and class_weight .*\[1\]"):
+            distiller.fit(X, y, sample_weight)
 
 
 # ------------------------------------------------------------------------------- reproducibility
