@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -163,6 +164,8 @@ def scorer(scoring: Any, targets: Targets, y: Any, sample_weight: Any = None) ->
     # Checks the name, or that it is callable.
     measure = check_scoring(kind(targets, None, None), scoring=scoring)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+    if weights:
+        _check_takes_weights(measure, scoring)
     y = np.asarray(dense(y))
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -178,6 +181,20 @@ def scorer(scoring: Any, targets: Targets, y: Any, sample_weight: Any = None) ->
         return torch.tensor([score_one(each, real.X) for each in found], dtype=torch.float64)
 
     return score
+
+
+def _check_takes_weights(measure: Any, scoring: Any) -> None:
+    """Refuse a scorer that would fail on weights, before students are trained."""
+    try:  # scorers take anything, and pass it to a metric
+        known = inspect.signature(getattr(measure, "_score_func", measure)).parameters
+    except (TypeError, ValueError):  # a metric that is not written in Python does not tell
+        return
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+    if "sample_weight" not in known and not takes_any:
+        raise TypeError(
+            f"scoring={scoring!r} must take sample_weight, because evaluate was passed weights, "
+            "but it does not. Choose another scorer, or leave sample_weight=None."
+        )
 
 
 def evaluate(training: Training, real: RealData, score: Score, each_step: bool) -> Evaluation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.metrics import (
@@ -15,7 +16,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from sklearn_dd import RandomSamples, load_distilled, save_distilled
+from sklearn_dd import DistilledData, RandomSamples, load_distilled, save_distilled
 
 from .helpers import evaluated_students, small_baseline, tiny, tiny_regressor
 
@@ -120,6 +121,53 @@ def test_baselines_and_files_take_scorers_too(wines, distiller, path):
         for of in (distiller, load_distilled(path))
     )
     assert_array_equal(second, first)
+
+
+@pytest.mark.parametrize(
+    "scoring", [middle_recall, make_scorer(lambda y, found: 0.5)], ids=["callable", "scorer"]
+)
+def test_a_scorer_without_weights_is_refused_before_students_are_trained(
+    wines, distiller, scoring, monkeypatch
+):
+    X, y = wines
+    distiller.evaluate(X, y, n_inits=1, scoring=scoring)
+    monkeypatch.setattr(DistilledData, "training", None)
+    with pytest.raises(TypeError, match=r"^scoring=.* must take sample_weight.*sample_weight=None"):
+        distiller.evaluate(X, y, scoring=scoring, sample_weight=np.ones(len(y)))
+
+
+def test_a_metric_of_a_regression_without_weights_is_refused():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    regressor = tiny_regressor(n_samples=4).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match=r"^scoring='neg_max_error' must take sample_weight"):
+        regressor.evaluate(X, X[:, 0], scoring="neg_max_error", sample_weight=np.ones(60))
+
+
+def test_a_callable_that_takes_weights_is_passed_them(wines, distiller):
+    X, y = wines
+    weights = np.arange(1.0, len(y) + 1)
+
+    def named(estimator, X, y, sample_weight=None):
+        return sample_weight @ (estimator.predict(X) == y) / sample_weight.sum()
+
+    def any_keyword(estimator, X, y, **kwargs):
+        return named(estimator, X, y, **kwargs)
+
+    settings = {"n_inits": 3, "sample_weight": weights}
+    expected = distiller.evaluate(X, y, **settings).scores
+    assert not np.allclose(expected, distiller.evaluate(X, y, n_inits=3).scores)
+    for scoring in (named, any_keyword):
+        assert_allclose(distiller.evaluate(X, y, scoring=scoring, **settings).scores, expected)
+
+
+def test_weights_for_a_scorer_may_be_a_tensor_of_any_precision(wines, distiller):
+    X, y = wines
+    weights = torch.arange(len(y)) % 3
+    expected, found = (
+        distiller.evaluate(X, y, n_inits=2, scoring="accuracy", sample_weight=w).scores
+        for w in (weights.numpy(), weights.bfloat16())
+    )
+    assert_allclose(found, expected)
 
 
 @pytest.mark.parametrize("scoring", ["accuracies", 3, ["accuracy", "f1_macro"]], ids=str)

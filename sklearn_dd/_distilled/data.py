@@ -179,7 +179,8 @@ class DistilledData(_Triple):
             accuracy for a multiclass y, the fraction of samples with all labels correct for a
             multilabel y, and R² for regression.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each sample counts in a score. ``None`` counts all alike.
+            How much each sample counts in a score. ``None`` counts all alike. A scorer that
+            ``scoring`` names must take weights.
         random_state : int, RandomState instance or None, default=None
             Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
             the fit did not draw.
@@ -193,13 +194,13 @@ class DistilledData(_Triple):
             (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
         """
         recipe = self._known_recipe()
+        X = samples_for(X, recipe.units.input_shape)
+        weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
         score = (
             SCORES[recipe.targets.kind]
             if scoring is None
-            else scorer(scoring, recipe.targets, y, sample_weight)
+            else scorer(scoring, recipe.targets, y, weights)
         )
-        X = samples_for(X, recipe.units.input_shape)
-        weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
         real = self.real_data(X, recipe.targets.check(y, len(X)), device, weights)
         training = self.training(n_inits, student, init, n_epochs, random_state, device)
         return evaluate(training, real, score, each_step)

@@ -181,7 +181,8 @@ class FittedDistiller(
             accuracy for a multiclass y, the fraction of samples with all labels correct for a
             multilabel y, and R² for regression.
         sample_weight : array-like of shape (n_samples,), default=None
-            How much each sample counts in a score. ``None`` counts all alike.
+            How much each sample counts in a score. ``None`` counts all alike. A scorer that
+            ``scoring`` names must take weights.
         random_state : int, RandomState instance or None, default=None
             Seed of the initial weights. ``None`` takes the seed of the fit, but a stream from which
             the fit did not draw.
