@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .arrays import CHUNK, Array, as_tensor
 from .units import Standardize
-from .weights import stratified_rows
+from .weights import rows_at
 
 
 class RealData:
@@ -49,6 +49,7 @@ class RealData:
         weights: Array | None = None,
     ) -> None:
         self.weights = None if weights is None else weights[rows]
+        self.edges = None if self.weights is None else np.cumsum(self.weights, dtype=np.float64)
         self.X, self.rows, self.batch_size, self.device = X, rows, batch_size, device
         self.y = torch.as_tensor(y)
         self.standardize = copy.deepcopy(standardize).to(device)
@@ -76,9 +77,9 @@ class RealData:
 
     def sample(self, g: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw a batch, with replacement; samples of more weight come more often."""
-        if self.weights is not None:
+        if self.edges is not None:
             positions = torch.rand(self.batch_size, generator=g, dtype=torch.float64).numpy()
-            return self.take(stratified_rows(self.weights, self.batch_size, positions))
+            return self.take(rows_at(self.edges, positions))
         if self.batch_size >= len(self):
             return self.take(slice(None))
         return self.take(torch.randint(len(self), (self.batch_size,), generator=g).numpy())

@@ -64,9 +64,14 @@ def stratified_rows(weights: Array, n: int, positions: Array) -> Array:
     in its stratum each row is drawn. The mean over the drawn rows is an unbiased estimate of the
     weighted mean, and varies less than with independent draws.
     """
-    edges = np.cumsum(weights, dtype=np.float64)
+    return rows_at(np.cumsum(weights, dtype=np.float64), positions)
+
+
+def rows_at(edges: Array, positions: Array) -> Array:
+    """As ``stratified_rows``, from the cumulative weights (n_rows,)."""
+    n = len(positions)
     at = (np.arange(n) + positions) * (edges[-1] / n)
-    return np.minimum(np.searchsorted(edges, at, side="right"), len(weights) - 1)
+    return np.minimum(np.searchsorted(edges, at, side="right"), len(edges) - 1)
 
 
 def checked_weights(sample_weight: Any, n: int) -> Array:
