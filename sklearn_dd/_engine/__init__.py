@@ -46,7 +46,8 @@ from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_n
 from .private_torch import MISSING
 from .reducer import Reducer, join
 from .seeds import Drawing, Stream, fold, generator
-from .student_fn import ConvNd, StudentFn, pure, pure_features
+from .span import SpanDescent, in_span
+from .student_fn import ConvNd, FirstLayer, StudentFn, pure, pure_features, pure_rest
 
 __all__ = [
     "CLASS_PROBABILITIES",
@@ -65,6 +66,7 @@ __all__ = [
     "DistilledSet",
     "DistributionMatching",
     "Drawing",
+    "FirstLayer",
     "FunctionMethod",
     "GradientMatching",
     "Hypergradient",
@@ -84,6 +86,7 @@ __all__ = [
     "Prior",
     "Reducer",
     "Ridge",
+    "SpanDescent",
     "Step",
     "Stream",
     "StudentFn",
@@ -101,6 +104,7 @@ __all__ = [
     "fold",
     "generator",
     "hold_out_nets",
+    "in_span",
     "inner_steps",
     "join",
     "known_net",
@@ -111,6 +115,7 @@ __all__ = [
     "peak_bytes",
     "pure",
     "pure_features",
+    "pure_rest",
     "regression",
     "train",
     "unroll",

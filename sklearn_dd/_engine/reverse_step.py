@@ -44,11 +44,11 @@ def record_descent(loss: InnerLoss, carry: Carry, step: Step) -> tuple[Carry, Pu
             for (name, p), g in zip(params.items(), gradient, strict=True)
         }
     # The edges hold the graph. The gradient itself is as large as θ and can be freed.
-    edges = _edges(gradient)
+    graph = edges(gradient)
     del gradient
 
     def pull_back(v: Cotangent) -> StepCotangents:
-        *d, dx, dy, dlr = _vjp(edges, [*params.values(), x, y, lr], v)
+        *d, dx, dy, dlr = vjp(graph, [*params.values(), x, y, lr], v)
         v = [a if b is None else a.sub_(b) for a, b in zip(v, d, strict=True)]
         return StepCotangents(v, *(None if g is None else -g for g in (dx, dy, dlr)))
 
@@ -61,7 +61,7 @@ def record_update(
     """One step of an optimiser with state, and its pull-back."""
     params, (x, y, lr) = as_leaves(carry[0]), _leaves(step)
     gradient = scaled_gradient(loss, params, (x, y, torch.ones_like(lr)), create_graph=True)
-    edges = _edges(gradient)
+    graph = edges(gradient)
     before = tuple(as_leaves(part) for part in carry)
     slope = as_leaves(filled(params, gradient))
     with torch.enable_grad():
@@ -73,7 +73,7 @@ def record_update(
         pulled = torch.autograd.grad(flat(after), inputs, v, materialize_grads=True)
         n = len(flat(before))
         v, dlr, slopes = list(pulled[:n]), pulled[n], list(pulled[n + 1 :])
-        *d, dx, dy = _vjp(edges, [*params.values(), x, y], slopes)
+        *d, dx, dy = vjp(graph, [*params.values(), x, y], slopes)
         for a, b in zip(v, d, strict=False):  # the state comes after the parameters
             if b is not None:
                 a.add_(b)
@@ -109,12 +109,12 @@ def _leaves(step: Step) -> Step:
     return x, y, lr
 
 
-def _edges(gradient: Sequence[Tensor | None]) -> list[GradientEdge | None]:
+def edges(gradient: Sequence[Tensor | None]) -> list[GradientEdge | None]:
     """Where the graph of each gradient begins; None where it is constant."""
     return [get_gradient_edge(g) if g is not None and g.requires_grad else None for g in gradient]
 
 
-def _vjp(
+def vjp(
     edges: Sequence[GradientEdge | None], inputs: Sequence[Tensor], v: Sequence[Tensor]
 ) -> Sequence[Tensor | None]:
     """Σ (∂ edge / ∂ input)ᵀ v for each input; None where that is 0."""

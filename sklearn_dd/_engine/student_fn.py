@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,24 @@ ConvNd = (
 
 Apply = Callable[[Params, Tensor], Tensor]
 """(params, x (batch, *sample_shape)) -> outputs or features (batch, n), stacked if params are."""
+
+
+class FirstLayer(NamedTuple):
+    """The linear layer that a student begins with; see ``span.py``.
+
+    Attributes
+    ----------
+    weight : str
+        Name of its weights.
+    bias : str or None
+        Name of its bias.
+    in_span : StudentFn
+        The student that trains in the span of the samples.
+    """
+
+    weight: str
+    bias: str | None
+    in_span: StudentFn
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,9 @@ class StudentFn:
         the student does not end in a linear layer.
     accelerated : Stepper or None
         Takes the optimiser's steps in its place, with equal results; see ``fast/tracing.py``.
+    first : FirstLayer or None
+        The linear layer that the student begins with; None where it begins with another layer, or
+        where its optimiser leaves the span of the samples.
     """
 
     apply: Apply
@@ -49,6 +72,7 @@ class StudentFn:
     stackable: bool = True
     features: Apply | None = None
     accelerated: Stepper | None = None
+    first: FirstLayer | None = None
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked parameters as they go through ``apply``: all at once, or one by one."""
@@ -103,6 +127,43 @@ def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
         return features
 
     return _pure(module, last_input)
+
+
+def pure_rest(module: nn.Module, x: Tensor) -> tuple[str, Apply] | None:
+    """The name of the linear layer that ``module`` begins with, and the layers after it.
+
+    These are a function of the parameters and of what the first layer returns. Runs on ``x``, which
+    should be random, find the layer and make sure that nothing else sees the samples. None where
+    there is no such layer.
+    """
+    inputs: dict[nn.Module, list[Tensor]] = {}
+    linear = {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+    hooks = [
+        layer.register_forward_pre_hook(
+            lambda layer, args: inputs.setdefault(layer, []).append(args[0])
+        )
+        for layer in linear.values()
+    ]
+    with torch.no_grad():
+        expected = module(x)
+        for hook in hooks:
+            hook.remove()
+        found = ((name, layer) for name, layer in linear.items() if layer in inputs)
+        name, layer = next(found, ("", None))
+        if layer is None or not name or not torch.equal(inputs[layer][0], x.flatten(1)):
+            return None
+        rest = copy.deepcopy(module)
+        rest.set_submodule(name, nn.Identity())
+        kept = {n for n, _ in rest.named_parameters(remove_duplicate=False)}
+        whole = {n for n, _ in module.named_parameters(remove_duplicate=False)}
+        own = {f"{name}.{n}" for n, _ in layer.named_parameters()}
+        if not kept or whole - own != kept:
+            return None
+        try:
+            same = torch.equal(rest(layer(inputs[layer][0])), expected)
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
+            return None  # other layers want the samples in their own shape
+    return (name, pure(rest)) if same else None
 
 
 def _pure(module: nn.Module, read: Callable[[Tensor], Tensor]) -> Apply:

@@ -8,20 +8,26 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 from .._engine import (
     CONVOLUTION,
     MISSING,
     POOLING,
+    SGD,
     ConvNd,
     Drawing,
+    FirstLayer,
     Kernels,
     Loss,
+    SpanDescent,
     StudentFn,
     Traced,
     generator,
+    in_span,
     pure,
     pure_features,
+    pure_rest,
     with_kernels,
 )
 from .spec import StudentSpec
@@ -40,17 +46,20 @@ class Acceleration(NamedTuple):
         Use fast derivatives of convolutions on a CPU.
     pooling : bool
         Use fast 2 × 2 pooling on a CPU.
+    span : bool
+        Train students that begin with a linear layer in the span of the samples.
     """
 
     tracing: bool = True
     convolution: bool = True
     pooling: bool = True
+    span: bool = True
 
     @classmethod
     def from_environment(cls) -> Acceleration:
         """All kinds, or none if the environment variable ``SKLEARN_DD_ACCELERATE`` is 0."""
         on = os.environ.get("SKLEARN_DD_ACCELERATE", "1").lower() not in _OFF
-        return cls(on, on, on)
+        return cls(on, on, on, on)
 
     def kernels(self) -> Kernels:
         """The kernels that replace those of torch."""
@@ -81,12 +90,33 @@ def student_fn(
             apply=with_kernels(student.apply, kernels),
             features=student.features and with_kernels(student.features, kernels),
         )
+    if acceleration.span and spec.optimizer == SGD():
+        student = replace(student, first=_first_layer(module, student, samples))
     two_students = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
         student.apply(two_students, samples)
     except Exception:  # vmap raises errors of many types for what it cannot batch
         return student
     return replace(student, stackable=True)
+
+
+def _first_layer(module: nn.Module, student: StudentFn, samples: Tensor) -> FirstLayer | None:
+    """The linear layer that a student begins with, and the student that trains in the span."""
+    samples = torch.randn(samples.shape, generator=generator(0)).to(samples)
+    found = pure_rest(module, samples)
+    if found is None:
+        return None
+    name, rest = found
+    descent = SpanDescent()
+    inner = replace(
+        student,
+        apply=in_span(rest),
+        optimizer=descent,
+        features=None,
+        accelerated=student.accelerated and Traced(descent),
+    )
+    has_bias = module.get_submodule(name).bias is not None
+    return FirstLayer(f"{name}.weight", f"{name}.bias" if has_bias else None, inner)
 
 
 def acceleration(student: StudentFn) -> dict[str, Any]:

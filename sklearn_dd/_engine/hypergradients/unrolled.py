@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from ..carry import Carry, Cotangent, PullBack, Step
+from ..carry import Carry, Cotangent, Params, PullBack, Step
 from ..inner_loop import inner_steps, train
+from ..span import Direct, Span, pays
 from ..student_fn import StudentFn
 from .outer_pass import outer_gradient
 from .problem import Hypergradient, Method, OuterProblem
@@ -95,19 +96,38 @@ class Unrolled(Method):
         groups = student.groups(problem.params)
         for group in groups:
             carry = train(student, student.optimizer.start(group), steps[:first])
-            self._add(total, problem, carry, steps, first)
+            is_single = len(groups) == len(next(iter(problem.params.values())))
+            if is_single and pays(student, problem.x, len(problem.lrs)):
+                self._add_in_span(total, problem, carry[0], steps, first)
+            else:
+                self._add(total, problem, Direct(student, carry), steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
+
+    def _add_in_span(
+        self,
+        total: Hypergradient,
+        problem: OuterProblem,
+        params: Params,  # before step ``first``
+        steps: list[Step],
+        first: int,
+    ) -> None:
+        """Add loss and gradients of one student, which trains in the span of the samples."""
+        span = Span(problem.student.first, params, problem.x)
+        own = total._replace(x=torch.zeros_like(span.x))
+        steps = [(span.x[t % len(span.x)], *step[1:]) for t, step in enumerate(steps)]
+        self._add(own, problem, span, steps, first)
+        total.x.add_(span.pull_back(own.x))
 
     def _add(
         self,
         total: Hypergradient,
         problem: OuterProblem,
-        carry: Carry,  # before step ``first``
+        way: Direct | Span,
         steps: list[Step],
         first: int,
     ) -> None:
         """Add loss and gradients of one group of students."""
-        student = problem.student
+        student, carry = way.student, way.carry  # before step ``first``
         size, n_kept = self._plan(student, carry, steps[first:])
         kept = max(first, len(steps) - n_kept)
         segments = [*pairwise([*range(first, kept, size), kept, len(steps)])]
@@ -117,12 +137,12 @@ class Unrolled(Method):
             carry = train(student, carry, steps[start:end])
         carry, tape = record(student, carry, steps[kept:])
         loss, slope = outer_gradient(
-            student, carry[0], problem.objective, *problem.real,
+            problem.student, way.lift(carry[0]), problem.objective, *problem.real,
             micro_batch=self.micro_batch, dtype=self.outer_dtype,
         )  # fmt: skip
         total.loss.add_(loss)
         state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]
-        cotangent = pull_back([*slope, *state], tape, kept, total)
+        cotangent = pull_back([*way.lower(carry[0], slope), *state], tape, kept, total)
         for start, end in reversed(segments[:-1]):
             _, tape = record(student, checkpoints.pop(), steps[start:end])
             cotangent = pull_back(cotangent, tape, start, total)
