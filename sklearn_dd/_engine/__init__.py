@@ -46,8 +46,8 @@ from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_n
 from .private_torch import MISSING
 from .reducer import Reducer, join
 from .seeds import Drawing, Stream, fold, generator
-from .span import SpanDescent, in_span
-from .student_fn import ConvNd, FirstLayer, StudentFn, pure, pure_features, pure_rest
+from .span import first_layer
+from .student_fn import ConvNd, StudentFn, pure, pure_features
 
 __all__ = [
     "CLASS_PROBABILITIES",
@@ -66,7 +66,6 @@ __all__ = [
     "DistilledSet",
     "DistributionMatching",
     "Drawing",
-    "FirstLayer",
     "FunctionMethod",
     "GradientMatching",
     "Hypergradient",
@@ -86,7 +85,6 @@ __all__ = [
     "Prior",
     "Reducer",
     "Ridge",
-    "SpanDescent",
     "Step",
     "Stream",
     "StudentFn",
@@ -101,10 +99,10 @@ __all__ = [
     "cross_entropy",
     "distinct",
     "draw",
+    "first_layer",
     "fold",
     "generator",
     "hold_out_nets",
-    "in_span",
     "inner_steps",
     "join",
     "known_net",
@@ -115,7 +113,6 @@ __all__ = [
     "peak_bytes",
     "pure",
     "pure_features",
-    "pure_rest",
     "regression",
     "train",
     "unroll",

@@ -15,17 +15,74 @@ K and the trained weights W. The results are the same, up to rounding.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .carry import Carry, Cotangent, InnerLoss, Params, PullBack, Step, StepCotangents, as_leaves
+from .fast.tracing import Traced
 from .optimizers import SGD
 from .reverse_step import edges, vjp
-from .student_fn import Apply, FirstLayer, StudentFn
+from .student_fn import Apply, FirstLayer, StudentFn, pure
 
 _C, _E = "span.C", "span.E"  # names of parameters; those of a module never begin like this
+
+
+def first_layer(module: nn.Module, student: StudentFn, x: Tensor) -> FirstLayer | None:
+    """The linear layer that ``module`` begins with, and the student that trains in the span.
+
+    Runs on ``x``, which should be random, find the layer and make sure that nothing else sees the
+    samples. None where there is no such layer, or where the optimiser leaves the span.
+    """
+    found = _after_first(module, x) if student.optimizer == SGD() else None
+    if found is None:
+        return None
+    name, rest = found
+    descent = SpanDescent()
+    inner = replace(
+        student, apply=in_span(rest), optimizer=descent, features=None,
+        accelerated=student.accelerated and Traced(descent),
+    )  # fmt: skip
+    has_bias = module.get_submodule(name).bias is not None
+    return FirstLayer(f"{name}.weight", f"{name}.bias" if has_bias else None, inner)
+
+
+def _after_first(module: nn.Module, x: Tensor) -> tuple[str, Apply] | None:
+    """The name of the linear layer that ``module`` begins with, and the layers after it.
+
+    These are a function of the parameters and of what the first layer returns.
+    """
+    inputs: dict[nn.Module, list[Tensor]] = {}
+    linear = {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+    hooks = [
+        layer.register_forward_pre_hook(
+            lambda layer, args: inputs.setdefault(layer, []).append(args[0])
+        )
+        for layer in linear.values()
+    ]
+    with torch.no_grad():
+        expected = module(x)
+        for hook in hooks:
+            hook.remove()
+        found = ((name, layer) for name, layer in linear.items() if layer in inputs)
+        name, layer = next(found, ("", None))
+        if layer is None or not name or not torch.equal(inputs[layer][0], x.flatten(1)):
+            return None
+        rest = copy.deepcopy(module)
+        rest.set_submodule(name, nn.Identity())
+        kept = {n for n, _ in rest.named_parameters(remove_duplicate=False)}
+        whole = {n for n, _ in module.named_parameters(remove_duplicate=False)}
+        own = {f"{name}.{n}" for n, _ in layer.named_parameters()}
+        if not kept or whole - own != kept:
+            return None
+        try:
+            same = torch.equal(rest(layer(inputs[layer][0])), expected)
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
+            return None  # other layers want the samples in their own shape
+    return (name, pure(rest)) if same else None
 
 
 class SpanDescent(SGD):
@@ -202,7 +259,7 @@ def _with_ones(samples: Tensor) -> Tensor:
     return torch.cat([samples, samples.new_ones(len(samples), 1)], -1)
 
 
-def pays(student: StudentFn, x: Tensor, n_epochs: int) -> bool:
-    """Whether training in the span takes fewer operations than training on the samples."""
+def pays(x: Tensor, n_epochs: int) -> bool:
+    """Whether training in the span of ``x`` takes fewer operations than training on the samples."""
     n, n_values = x.shape[0] * x.shape[1], x[0, 0].numel()
-    return student.first is not None and n_epochs > 1 and 2 * n <= n_values
+    return n_epochs > 1 and 2 * n <= n_values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -127,43 +126,6 @@ def pure_features(module: nn.Module, x: Tensor) -> Apply | None:
         return features
 
     return _pure(module, last_input)
-
-
-def pure_rest(module: nn.Module, x: Tensor) -> tuple[str, Apply] | None:
-    """The name of the linear layer that ``module`` begins with, and the layers after it.
-
-    These are a function of the parameters and of what the first layer returns. Runs on ``x``, which
-    should be random, find the layer and make sure that nothing else sees the samples. None where
-    there is no such layer.
-    """
-    inputs: dict[nn.Module, list[Tensor]] = {}
-    linear = {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
-    hooks = [
-        layer.register_forward_pre_hook(
-            lambda layer, args: inputs.setdefault(layer, []).append(args[0])
-        )
-        for layer in linear.values()
-    ]
-    with torch.no_grad():
-        expected = module(x)
-        for hook in hooks:
-            hook.remove()
-        found = ((name, layer) for name, layer in linear.items() if layer in inputs)
-        name, layer = next(found, ("", None))
-        if layer is None or not name or not torch.equal(inputs[layer][0], x.flatten(1)):
-            return None
-        rest = copy.deepcopy(module)
-        rest.set_submodule(name, nn.Identity())
-        kept = {n for n, _ in rest.named_parameters(remove_duplicate=False)}
-        whole = {n for n, _ in module.named_parameters(remove_duplicate=False)}
-        own = {f"{name}.{n}" for n, _ in layer.named_parameters()}
-        if not kept or whole - own != kept:
-            return None
-        try:
-            same = torch.equal(rest(layer(inputs[layer][0])), expected)
-        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
-            return None  # other layers want the samples in their own shape
-    return (name, pure(rest)) if same else None
 
 
 def _pure(module: nn.Module, read: Callable[[Tensor], Tensor]) -> Apply:

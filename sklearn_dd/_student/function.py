@@ -8,26 +8,21 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
 
 from .._engine import (
     CONVOLUTION,
     MISSING,
     POOLING,
-    SGD,
     ConvNd,
     Drawing,
-    FirstLayer,
     Kernels,
     Loss,
-    SpanDescent,
     StudentFn,
     Traced,
+    first_layer,
     generator,
-    in_span,
     pure,
     pure_features,
-    pure_rest,
     with_kernels,
 )
 from .spec import StudentSpec
@@ -90,33 +85,15 @@ def student_fn(
             apply=with_kernels(student.apply, kernels),
             features=student.features and with_kernels(student.features, kernels),
         )
-    if acceleration.span and spec.optimizer == SGD():
-        student = replace(student, first=_first_layer(module, student, samples))
+    if acceleration.span:
+        random = torch.randn(samples.shape, generator=generator(0)).to(device)
+        student = replace(student, first=first_layer(module, student, random))
     two_students = {name: torch.stack([p, p]) for name, p in module.named_parameters()}
     try:
         student.apply(two_students, samples)
     except Exception:  # vmap raises errors of many types for what it cannot batch
         return student
     return replace(student, stackable=True)
-
-
-def _first_layer(module: nn.Module, student: StudentFn, samples: Tensor) -> FirstLayer | None:
-    """The linear layer that a student begins with, and the student that trains in the span."""
-    samples = torch.randn(samples.shape, generator=generator(0)).to(samples)
-    found = pure_rest(module, samples)
-    if found is None:
-        return None
-    name, rest = found
-    descent = SpanDescent()
-    inner = replace(
-        student,
-        apply=in_span(rest),
-        optimizer=descent,
-        features=None,
-        accelerated=student.accelerated and Traced(descent),
-    )
-    has_bias = module.get_submodule(name).bias is not None
-    return FirstLayer(f"{name}.weight", f"{name}.bias" if has_bias else None, inner)
 
 
 def acceleration(student: StudentFn) -> dict[str, Any]:

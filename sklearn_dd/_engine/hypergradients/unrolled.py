@@ -15,7 +15,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from ..carry import Carry, Cotangent, Params, PullBack, Step
 from ..inner_loop import inner_steps, train
 from ..span import Direct, Span, pays
-from ..student_fn import StudentFn
+from ..student_fn import FirstLayer, StudentFn
 from .outer_pass import outer_gradient
 from .problem import Hypergradient, Method, OuterProblem
 
@@ -94,11 +94,12 @@ class Unrolled(Method):
         total = problem.zeros()
         student = problem.student
         groups = student.groups(problem.params)
+        n_inits = len(next(iter(problem.params.values())))
+        in_span = len(groups) == n_inits and pays(problem.x, len(problem.lrs))
         for group in groups:
             carry = train(student, student.optimizer.start(group), steps[:first])
-            is_single = len(groups) == len(next(iter(problem.params.values())))
-            if is_single and pays(student, problem.x, len(problem.lrs)):
-                self._add_in_span(total, problem, carry[0], steps, first)
+            if in_span and student.first is not None:
+                self._add_in_span(total, problem, student.first, carry[0], steps, first)
             else:
                 self._add(total, problem, Direct(student, carry), steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
@@ -107,12 +108,13 @@ class Unrolled(Method):
         self,
         total: Hypergradient,
         problem: OuterProblem,
+        layer: FirstLayer,
         params: Params,  # before step ``first``
         steps: list[Step],
         first: int,
     ) -> None:
         """Add loss and gradients of one student, which trains in the span of the samples."""
-        span = Span(problem.student.first, params, problem.x)
+        span = Span(layer, params, problem.x)
         own = total._replace(x=torch.zeros_like(span.x))
         steps = [(span.x[t % len(span.x)], *step[1:]) for t, step in enumerate(steps)]
         self._add(own, problem, span, steps, first)
