@@ -9,6 +9,7 @@ from .distilled_set import (
     LabelParametrisation,
 )
 from .fast.kernels import CONVOLUTION, POOLING, Kernels, with_kernels
+from .fast.span import first_layer
 from .fast.tracing import Traced
 from .hypergradients.augmented import Augment, Augmented
 from .hypergradients.clipped import Clipped
@@ -46,7 +47,6 @@ from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_n
 from .private_torch import MISSING
 from .reducer import Reducer, join
 from .seeds import Drawing, Stream, fold, generator
-from .span import first_layer
 from .student_fn import ConvNd, StudentFn, pure, pure_features
 
 __all__ = [

@@ -24,7 +24,7 @@ Apply = Callable[[Params, Tensor], Tensor]
 
 
 class FirstLayer(NamedTuple):
-    """The linear layer that a student begins with; see ``span.py``.
+    """The linear layer that a student begins with; see ``fast/span.py``.
 
     Attributes
     ----------

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..carry import Carry, Cotangent, Params, PullBack, Step
+from ..fast.span import Direct, Span, pays
 from ..inner_loop import inner_steps, train
-from ..span import Direct, Span, pays
 from ..student_fn import FirstLayer, StudentFn
 from .outer_pass import outer_gradient
 from .problem import Hypergradient, Method, OuterProblem

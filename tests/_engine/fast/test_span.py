@@ -21,7 +21,7 @@ from sklearn_dd._engine import (
 )
 from sklearn_dd._engine.fast.tracing import TRACE_AFTER
 
-from .problems import Problem, assert_same, seeded
+from ..problems import Problem, assert_same, seeded
 
 SHAPE = (4, 6)  # 24 values, and 8 samples
 

@@ -22,11 +22,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from .carry import Carry, Cotangent, InnerLoss, Params, PullBack, Step, StepCotangents, as_leaves
-from .fast.tracing import Traced
-from .optimizers import SGD
-from .reverse_step import edges, vjp
-from .student_fn import Apply, FirstLayer, StudentFn, pure
+from ..carry import Carry, Cotangent, InnerLoss, Params, PullBack, Step, StepCotangents, as_leaves
+from ..optimizers import SGD
+from ..reverse_step import edges, vjp
+from ..student_fn import Apply, FirstLayer, StudentFn, pure
+from .tracing import Traced
 
 _C, _E = "span.C", "span.E"  # names of parameters; those of a module never begin like this
 
