@@ -19,7 +19,9 @@ _SPEED = 1e11  # operations per second, roughly: a plan must not depend on the m
 _MAX_WIDTH = 40  # of a value in the printed plan
 _WIDTHS = (512, 256, 128, 64)  # of an MLP
 _ITERATIONS = 500  # that a budget should suffice for
-_PASSES, _PASSES_OF_ONE = 10, 5  # of a student; of one known net, which needs fewer
+_PASSES = 10  # of a student
+_PASSES_OF_ONE, _FEWEST_PASSES = 5, 3  # of one known net, which needs fewer
+_PLENTY = 5  # real samples for each learned value: one known net cannot fit them too well
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 256  # real samples
 
@@ -172,8 +174,15 @@ def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Ta
     return convolves and can and (is_open(plan["method"]) or isinstance(plan["method"], list))
 
 
-def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetKind) -> None:
-    """Decide how students learn and how the set is learned, but for what is measured."""
+def plan_learning(
+    plan: Plan, *, by_windows: bool, is_known: bool, has_plenty: bool, kind: TargetKind
+) -> None:
+    """Decide how students learn and how the set is learned, but for what is measured.
+
+    For one known net, whatever is learned counts: a set that is free to do more does more where
+    real samples are plenty, and fits them too well where they are not.
+    """
+    is_free = is_known and has_plenty
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")
@@ -181,19 +190,28 @@ def plan_learning(plan: Plan, *, by_windows: bool, is_known: bool, kind: TargetK
     if by_windows:
         plan.decide("n_epochs", _WINDOWED_STEPS // plan["n_steps"] or 1, "for this method")
     elif is_known:
-        plan.decide("n_epochs", _PASSES_OF_ONE, "one known net needs few steps")
+        n_epochs = _FEWEST_PASSES if is_free else _PASSES_OF_ONE
+        plan.decide("n_epochs", n_epochs, "one known net needs few steps")
     plan.decide("n_epochs", _PASSES, "enough for a student from random weights")
     if kind is TargetKind.CONTINUOUS:
         plan.decide("labels", "free", "targets are numbers")
-    elif is_known:
-        plan.decide("labels", "free", "the set serves one net alone")
+    elif is_free:
+        plan.decide("labels", "free", "the set serves one net alone, and real samples are plenty")
     plan.decide("labels", "hard", "any model can learn from them")
+    if is_free:
+        plan.decide("outer_lr", 0.1, "for one known net")
     plan.decide("outer_lr", 0.05, "for this method")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
     plan.decide(
         "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
     )
     plan.decide("n_inits", 1, "more iterations do more than more students")
+
+
+def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bool:
+    """Whether there are many real samples for each value that is learned."""
+    n_learned = int(real.counts.sum()) * n_steps * math.prod(sample_shape)
+    return len(real.y) >= _PLENTY * n_learned
 
 
 def _mini_batches(n_per_class: Any) -> tuple[int, str]:

@@ -52,7 +52,15 @@ from .._student import (
 )
 from .objective import check_objective
 from .phases import Phase
-from .plan import Settings, first_plan, is_open, plan_learning, plan_student, suits_windows
+from .plan import (
+    Settings,
+    first_plan,
+    has_plenty,
+    is_open,
+    plan_learning,
+    plan_student,
+    suits_windows,
+)
 
 # Parameters that may change when a fit is resumed.
 _FREE = {"verbose", "device", "checkpoint", "checkpoint_every", "max_time", "warm_start"}
@@ -155,8 +163,9 @@ class Problem:
             spec = choose_student(p.student, shape, targets, Adam())
             student = student_fn(spec, device, targets.loss)
         plan_learning(
-            plan, by_windows=by_windows, is_known=known_net(prior) is not None, kind=targets.kind
-        )
+            plan, by_windows=by_windows, is_known=known_net(prior) is not None,
+            has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
+        )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X
             units = Standardize.fit(real.X, real.input_shape, shape)
