@@ -179,10 +179,10 @@ def plan_learning(
 ) -> None:
     """Decide how students learn and how the set is learned, but for what is measured.
 
-    For one known net, whatever is learned counts: a set that is free to do more does more where
-    real samples are plenty, and fits them too well where they are not.
+    One known net learns more from labels that are free, in few steps and at a high outer rate, but
+    only where real samples are plenty. Where they are not, such a set fits them too well.
     """
-    is_free = is_known and has_plenty
+    is_free = is_known and has_plenty and kind is not TargetKind.CONTINUOUS
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")

@@ -291,13 +291,32 @@ def test_a_pool_of_convolutional_nets_is_not_taught_by_windows(images):
     assert problem.spec.optimizer == SGD()
 
 
-def test_a_known_net_gets_free_labels_and_few_steps(table):
+def test_a_known_net_gets_few_steps(table):
     plan, _ = planned(DatasetDistiller(init="fixed"), *table)
-    assert plan["labels"] == "free"
     assert plan["n_epochs"] < PASSES
-    (net_,) = small_pool(*table, 1)
-    plan, _ = planned(DatasetDistiller(student=net(), init=net_), *table)
-    assert plan["labels"] == "free"
+    assert plan["labels"] == "hard"
+
+
+def test_with_plenty_of_real_samples_a_known_net_gets_free_labels_and_fewer_steps():
+    few, many = (blobs(n, 3) for n in (42, 150))  # 9 values are learned, one sample per class
+    (net_,) = small_pool(*many, 1)
+    for init, student in (("fixed", None), (net_, net())):
+        plans = [
+            planned(DatasetDistiller(init=init, student=student, n_per_class=1), *data)[0]
+            for data in (few, many)
+        ]
+        assert plans[1]["labels"] == "free"
+        assert plans[1]["n_epochs"] < plans[0]["n_epochs"]
+        assert plans[1]["outer_lr"] > plans[0]["outer_lr"]
+
+
+def test_numbers_are_learned_at_one_rate():
+    X, y = blobs(150, 3)
+    plans = [
+        planned(DatasetDistillerRegressor(init=init, n_samples=3), X, y * 1.0)[0]
+        for init in ("random", "fixed")
+    ]
+    assert plans[0]["outer_lr"] == plans[1]["outer_lr"]
 
 
 @pytest.mark.parametrize(
