@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from .._distilled import DistilledData
-from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, inner_steps
+from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, generator, inner_steps
 from .._evaluation import Training
 from .look import evenly, examine
-from .plan import is_open
+from .plan import is_open, operations
 from .problem import Problem
 from .start import continued_set, starting_set
 
@@ -19,6 +20,7 @@ from .start import continued_set, starting_set
 _DESCENT, _ADAM = (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
 _STARTS = ("kmeans", "mean", "real")
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
+_SHARE = 1 / 10  # of the budget that this may take
 
 
 def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
@@ -36,14 +38,20 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         return start.to(problem.device)
     kinds = list(_STARTS) if is_open(p.data_init) else [p.data_init]
+    sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
     starts = [_start(problem, kind) for kind in kinds]
-    loss, best = _scorer(problem), 0
+    n_students = _affordable(problem, starts[0], len(kinds) + len(sizes))
+    if not n_students:
+        p.plan.decide("distill_lr", sizes[1], "the budget is too small to compare step sizes")
+        p.plan.decide("data_init", kinds[0], "the budget is too small to compare starts")
+    best = 0
+    if is_open(p.distill_lr) or is_open(p.data_init):
+        loss = _scorer(problem, n_students)
     if is_open(p.distill_lr):
-        sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
         found = [loss(starts[0], size) for size in sizes]
         size = sizes[found.index(min(found))]
         p.plan.decide("distill_lr", size, "students learn best with it from the start")
-    if len(kinds) > 1:
+    if is_open(p.data_init):
         found = [loss(start, p.distill_lr) for start in starts]
         best = found.index(min(found))
         p.plan.decide("data_init", kinds[best], "students learn best from it")
@@ -68,10 +76,26 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     return start
 
 
-def _scorer(problem: Problem) -> Callable[[DistilledSet, float], float]:
+def _affordable(problem: Problem, start: DistilledSet, n_candidates: int) -> int:
+    """Students that can be compared for each candidate in a share of the budget, at most four.
+
+    Operations are counted, because a plan must not depend on the clock.
+    """
+    weights = problem.training_prior(generator(problem.seed))
+    params = {name: w.to(problem.device) for name, w in weights.items()}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        problem.student.apply(params, start.x[0, :1].detach())
+    n_trained = 3 * start.lrs.numel() * start.x.shape[1]  # a step takes three passes
+    n_scored = min(_MAX_ROWS, len(problem.training.rows))
+    each = counter.get_total_flops() * (n_trained + n_scored)
+    n = _SHARE * operations(problem.parameters.plan) / max(1, n_candidates * each)
+    return min(_N_STUDENTS, int(n))
+
+
+def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float], float]:
     """(a set, a step size) -> the mean loss of students on training samples; lower is better."""
     seen = evenly(problem, problem.training.rows, _MAX_ROWS)
-    indices = distinct(problem.training_prior, _N_STUDENTS)
+    indices = distinct(problem.training_prior, n_students)
     params = draw(
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device
     )

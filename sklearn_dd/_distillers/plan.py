@@ -141,6 +141,11 @@ def first_plan(distiller: Any, seconds: float | None) -> Plan:
     return plan
 
 
+def operations(plan: Plan) -> float:
+    """How many operations the budget allows, roughly."""
+    return _SPEED * (plan.seconds or _SECONDS)
+
+
 def plan_student(
     plan: Plan, real: RealSet, sample_shape: tuple[int, ...], *, is_given: bool
 ) -> None:
@@ -151,14 +156,14 @@ def plan_student(
     if is_given:
         plan.decide("student", partial(MLP, width=_WIDTHS[0]), "the student of pools")
     n_values, n_samples = math.prod(sample_shape), int(real.counts.sum()) * plan["n_steps"]
-    operations = _SPEED * (plan.seconds or _SECONDS) / _ITERATIONS
+    at_most = operations(plan) / _ITERATIONS
 
     def of_an_iteration(width: int) -> float:
         forward = 2 * width * (n_values + real.targets.n_outputs)
         # A step and its reverse take about nine forward passes, the outer pass takes three.
         return forward * (9 * _PASSES * n_samples + 3 * _BATCH)
 
-    width = next((w for w in _WIDTHS if of_an_iteration(w) <= operations), _WIDTHS[-1])
+    width = next((w for w in _WIDTHS if of_an_iteration(w) <= at_most), _WIDTHS[-1])
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
 
 
