@@ -97,7 +97,7 @@ ROWS = {
         bundled(load_digits), {"n_per_class": 1, "max_time": 60, "init": "fixed"}, 5
     ),
     **{
-        f"{name}, {n} per class": Row(bundled(load), {"n_per_class": n, "max_time": 60}, 5)
+        f"{name}, {n} per class": Row(bundled(load), {"n_per_class": n, "max_time": 20}, 5)
         for name, load in (("breast cancer", load_breast_cancer), ("wine", load_wine))
         for n in (1, 5)
     },

@@ -425,6 +425,9 @@ class Scores:
             for n in sorted(sizes):
                 title = f"{group} sets, {n} row{'s' * (n > 1)} of each class"
                 text += f"\n**{title}**\n\n{list_table(table(kept, names, n))}"
+            if len(sizes) > 1:
+                text += f"\n**{group} sets of all sizes**\n\n"
+                text += list_table(summary(kept, names, sorted(sizes)))
         return text
 
 
@@ -445,6 +448,19 @@ def table(kept: dict[str, Any], names: list[str], n: int) -> list[list[str]]:
     if cells:
         means = [f"{fmean(column):.3f}" for column in zip(*cells, strict=True)]
         found.append([f"mean of {len(cells)} sets", *means])
+    return found
+
+
+def summary(kept: dict[str, Any], names: list[str], sizes: list[int]) -> list[list[str]]:
+    """Means over the sets that have every size, so that sizes can be compared."""
+    names = [
+        name for name in names
+        if all(any(str(n) in by for by in kept[name].values()) for n in sizes)
+    ]  # fmt: skip
+    found = [[f"rows of each class ({len(names)} sets)", *COLUMNS.values()]]
+    for n in sizes:
+        *_, means = table(kept, names, n)
+        found.append([str(n), *means[1:]])
     return found
 
 
