@@ -13,6 +13,7 @@ from .._engine import DistilledSet, Iteration
 from .look import Look
 
 _LOOKS, _BETWEEN = 20, 25  # at the set, in a fit of known length; or iterations between two
+_LATE, _FAR = 1 / 20, 200  # late in a fit, a share of the iterations so far, but not more than 200
 _ASTRAY = 3  # standard errors by which a set is worse than the best if the rates are too large
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
@@ -98,7 +99,7 @@ class Monitor:
         # What was held out is learned from in the finish, so looks would say nothing.
         if not self.is_looking or self.done < self.next_look or self.kept_iter is not None:
             return None
-        self.next_look = self.done + self.every
+        self.next_look = self.done + self._wait()
         if self.look is None:
             self._consider_training_loss()
             return None
@@ -108,6 +109,11 @@ class Monitor:
         self.history["dead_share"].append(found.dead_share)
         self._consider(found)
         return found.score
+
+    def _wait(self) -> int:
+        """Iterations until the next look: late in a long fit, less changes between two."""
+        late = int(_LATE * self.done)
+        return self.every if late <= _BETWEEN else min(late, _FAR, self.patience or _FAR)
 
     def _consider(self, found: Look) -> None:
         self.latest_losses, self.dead_share = found.losses, found.dead_share

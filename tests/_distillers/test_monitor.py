@@ -209,6 +209,17 @@ def test_a_look_is_due_twenty_times_in_a_fit_and_at_least_at_each_25th_iteration
     assert monitor.history["validation_iter"] == list(range(every, 100, every))
 
 
+def test_looks_become_rarer_in_a_long_fit():
+    monitor = watched([ONE] * 8001, None, None)
+    at = np.array(monitor.history["validation_iter"])
+    between = np.diff(at)
+    assert (between[at[1:] <= 500] == 25).all()
+    assert (between <= np.maximum(25, at[:-1] / 20)).all()
+    assert between.max() == 200
+    impatient = watched([ONE] * 2001, 60, None)
+    assert np.diff(impatient.history["validation_iter"]).max() == 60
+
+
 @pytest.mark.parametrize(("errors", "astray"), [(2.9, False), (3.1, True)])
 def test_a_set_is_astray_that_is_worse_by_three_standard_errors(errors, astray):
     monitor = watched([3 * ONE, ONE, ONE + errors * ERROR + ALTERNATING, ONE])

@@ -174,23 +174,8 @@ def _moved(
     }  # fmt: skip
 
 
-class Direct:
-    """The way of a student that trains on the samples themselves."""
-
-    def __init__(self, student: StudentFn, carry: Carry) -> None:
-        self.student, self.carry = student, carry
-
-    def lift(self, params: Params) -> Params:
-        """The parameters as they are."""
-        return params
-
-    def lower(self, params: Params, slope: list[Tensor]) -> Cotangent:
-        """The gradient as it is."""
-        return slope
-
-
 class Span:
-    """The span of distilled samples, and the way between it and the student's own parameters.
+    """The span of distilled samples, and the way into it and back.
 
     Parameters
     ----------
@@ -203,60 +188,46 @@ class Span:
 
     Attributes
     ----------
-    x : Tensor of shape (n_steps, batch, n + units + 1)
-        What the student in the span is trained on.
+    student : StudentFn
+        The student that trains in the span.
     carry : Carry
         Where it begins.
+    x : Tensor of shape (n_steps, batch, n + units + 1)
+        The distilled samples as it sees them.
     """
 
     def __init__(self, first: FirstLayer, params: Params, x: Tensor) -> None:
-        self.first, self.shape, self.start = first, x.shape, params
-        self.student = first.in_span
-        samples = x.detach().flatten(0, 1).flatten(1)
-        self.samples = samples if first.bias is None else _with_ones(samples)
-        self.own = [name for name in (first.weight, first.bias) if name is not None]
-        self.weights = self._joined(params)
-        n = len(samples)
-        parts = [
-            self.samples @ self.samples.T, self.samples @ self.weights.T,
-            torch.arange(n, dtype=x.dtype, device=x.device)[:, None],
-        ]  # fmt: skip
-        self.x = torch.cat(parts, -1).view(*x.shape[:2], -1)
-        c = samples.new_zeros(n, len(self.weights))
-        self.carry: Carry = ({_C: c, **{k: p for k, p in params.items() if k not in self.own}},)
-        self.from_trained = torch.zeros_like(self.samples)
+        self.first, self.student, self.shape = first, first.in_span, x.shape
+        own = [name for name in (first.weight, first.bias) if name is not None]
+        # The bias is the last column of the weights.
+        self.weights = torch.cat([params[name].view(len(params[own[0]]), -1) for name in own], -1)
+        self.samples = self._rows_of(x.detach().flatten(0, 1))
+        n = len(self.samples)
+        numbers = torch.arange(n, dtype=x.dtype, device=x.device)[:, None]
+        self.x = torch.cat([self.of(self.samples), numbers], -1).view(*x.shape[:2], -1)
+        rest = {name: p for name, p in params.items() if name not in own}
+        self.carry: Carry = ({_C: x.new_zeros(n, len(self.weights)), **rest},)
 
-    def lift(self, params: Params) -> Params:
-        """The student's own parameters at a point of the span."""
-        weights = self.weights + params[_C].T @ self.samples
-        split = [weights] if self.first.bias is None else [weights[:, :-1], weights[:, -1]]
-        own = dict(zip(self.own, split, strict=True))
-        return {name: own[name] if name in own else params[name] for name in self.start}
+    def real(self, x: Tensor) -> Tensor:
+        """Real samples as the student in the span sees them."""
+        self.real_rows = self._rows_of(x)
+        return torch.cat([self.of(self.real_rows), x.new_zeros(len(x), 1)], -1)
 
-    def lower(self, params: Params, slope: Sequence[Tensor]) -> Cotangent:
-        """A gradient with respect to `lift(params)`, as one with respect to ``params``."""
-        by_name = dict(zip(self.start, slope, strict=True))
-        d = self._joined(by_name)
-        rest = [by_name[name] for name in params if name != _C]
-        self.from_trained = params[_C] @ d  # the trained weights depend on the samples too
-        return [self.samples @ d.T, *rest]
+    def of(self, rows: Tensor) -> Tensor:
+        """K and A of samples."""
+        return torch.cat([rows @ self.samples.T, rows @ self.weights.T], -1)
 
-    def pull_back(self, dx: Tensor) -> Tensor:
-        """A gradient with respect to `x`, and that of the trained weights, for the samples."""
-        dk, da, _ = dx.flatten(0, 1).split([len(self.samples), len(self.weights), 1], -1)
-        d = self.from_trained + (dk + dk.T) @ self.samples + da @ self.weights
+    def pull_back(self, dx: Tensor, d_real: Tensor) -> Tensor:
+        """Gradients with respect to `x` and to what `real` returned, for the distilled samples."""
+        n = len(self.samples)
+        dk, da, _ = dx.flatten(0, 1).split([n, len(self.weights), 1], -1)
+        d = (dk + dk.T) @ self.samples + da @ self.weights + d_real[:, :n].T @ self.real_rows
         return (d if self.first.bias is None else d[:, :-1]).reshape(self.shape)
 
-    def _joined(self, params: Params) -> Tensor:
-        """Weights, with the bias as their last column."""
-        weights = params[self.first.weight]
-        if self.first.bias is None:
-            return weights
-        return torch.cat([weights, params[self.first.bias][:, None]], -1)
-
-
-def _with_ones(samples: Tensor) -> Tensor:
-    return torch.cat([samples, samples.new_ones(len(samples), 1)], -1)
+    def _rows_of(self, x: Tensor) -> Tensor:
+        """Flat samples, with a column of ones for the bias."""
+        x = x.flatten(1)
+        return x if self.first.bias is None else torch.cat([x, x.new_ones(len(x), 1)], -1)
 
 
 def pays(x: Tensor, n_epochs: int) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..carry import Carry, Cotangent, Params, PullBack, Step
-from ..fast.span import Direct, Span, pays
+from ..fast.span import Span, pays
 from ..inner_loop import inner_steps, train
 from ..student_fn import FirstLayer, StudentFn
 from .outer_pass import outer_gradient
@@ -101,7 +101,7 @@ class Unrolled(Method):
             if in_span and student.first is not None:
                 self._add_in_span(total, problem, student.first, carry[0], steps, first)
             else:
-                self._add(total, problem, Direct(student, carry), steps, first)
+                self._add(total, problem, carry, steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
 
     def _add_in_span(
@@ -115,21 +115,24 @@ class Unrolled(Method):
     ) -> None:
         """Add loss and gradients of one student, which trains in the span of the samples."""
         span = Span(layer, params, problem.x)
-        own = total._replace(x=torch.zeros_like(span.x))
+        x_real, y_real = span.real(problem.real[0]), problem.real[1]
+        own, d_real = total._replace(x=torch.zeros_like(span.x)), torch.zeros_like(x_real)
         steps = [(span.x[t % len(span.x)], *step[1:]) for t, step in enumerate(steps)]
-        self._add(own, problem, span, steps, first)
-        total.x.add_(span.pull_back(own.x))
+        inner = problem._replace(student=span.student, x=span.x, real=(x_real, y_real))
+        self._add(own, inner, span.carry, steps, first, d_real)
+        total.x.add_(span.pull_back(own.x, d_real))
 
     def _add(
         self,
         total: Hypergradient,
         problem: OuterProblem,
-        way: Direct | Span,
+        carry: Carry,  # before step ``first``
         steps: list[Step],
         first: int,
+        d_real: Tensor | None = None,
     ) -> None:
-        """Add loss and gradients of one group of students."""
-        student, carry = way.student, way.carry  # before step ``first``
+        """Add loss and gradients of one group of students; ``d_real`` is of the real samples."""
+        student = problem.student
         size, n_kept = self._plan(student, carry, steps[first:])
         kept = max(first, len(steps) - n_kept)
         segments = [*pairwise([*range(first, kept, size), kept, len(steps)])]
@@ -139,12 +142,12 @@ class Unrolled(Method):
             carry = train(student, carry, steps[start:end])
         carry, tape = record(student, carry, steps[kept:])
         loss, slope = outer_gradient(
-            problem.student, way.lift(carry[0]), problem.objective, *problem.real,
-            micro_batch=self.micro_batch, dtype=self.outer_dtype,
+            student, carry[0], problem.objective, *problem.real,
+            micro_batch=self.micro_batch, dtype=self.outer_dtype, dx=d_real,
         )  # fmt: skip
         total.loss.add_(loss)
         state = [torch.zeros_like(p) for part in carry[1:] for p in part.values()]
-        cotangent = pull_back([*way.lower(carry[0], slope), *state], tape, kept, total)
+        cotangent = pull_back([*slope, *state], tape, kept, total)
         for start, end in reversed(segments[:-1]):
             _, tape = record(student, checkpoints.pop(), steps[start:end])
             cotangent = pull_back(cotangent, tape, start, total)
