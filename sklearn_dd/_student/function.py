@@ -98,11 +98,12 @@ def student_fn(
 
 def acceleration(student: StudentFn) -> dict[str, Any]:
     """Count how the steps of a student were taken, for ``acceleration_`` and ``verbose=2``."""
-    traced = student.accelerated
-    if not isinstance(traced, Traced):
+    students = [student] if student.first is None else [student, student.first.in_span]
+    traced = [s.accelerated for s in students if isinstance(s.accelerated, Traced)]
+    if not traced:
         return {"traced_steps": 0, "autograd_steps": None, "refusals": ["acceleration is off"]}
     return {
-        "traced_steps": traced.n_traced,
-        "autograd_steps": traced.n_autograd,
-        "refusals": [*MISSING, *traced.refusals],
+        "traced_steps": sum(steps.n_traced for steps in traced),
+        "autograd_steps": sum(steps.n_autograd for steps in traced),
+        "refusals": [*MISSING, *(why for steps in traced for why in steps.refusals)],
     }

@@ -44,10 +44,10 @@ def test_students_at_once_do_as_one_after_the_other(table, images, make):
 
 def test_only_zero_turns_acceleration_off(monkeypatch):
     monkeypatch.delenv("SKLEARN_DD_ACCELERATE", raising=False)
-    assert Acceleration.from_environment() == (True, True, True)
+    assert Acceleration.from_environment() == (True, True, True, True)
     for value, on in (("0", False), ("1", True), ("", True)):
         monkeypatch.setenv("SKLEARN_DD_ACCELERATE", value)
-        assert Acceleration.from_environment() == (on, on, on)
+        assert Acceleration.from_environment() == (on, on, on, on)
     assert Acceleration(tracing=True, convolution=False, pooling=False).kernels() == {}
 
 
@@ -79,6 +79,17 @@ def test_all_steps_are_counted(table, monkeypatch):
 
 class Branching(OneAtATime):
     """A student whose step depends on a value, so that it cannot be traced."""
+
+
+def test_steps_in_the_span_are_counted(monkeypatch):
+    """Samples of many values; the iterations train in their span, looks on the samples."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 200)), np.arange(60) % 2
+    settings = {"validation_fraction": 0, "n_inits": 1}
+    monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
+    found = tiny(**settings).fit(X, y).acceleration_
+    # As above, with 3 steps each.
+    assert found == {"traced_steps": 6 + 6, "autograd_steps": 3 + 3, "refusals": []}
 
 
 def test_a_refusal_says_why(table, monkeypatch):

@@ -28,6 +28,7 @@ from ..reverse_step import edges, vjp
 from ..student_fn import Apply, FirstLayer, StudentFn, pure
 from .tracing import Traced
 
+_FEWEST_VALUES = 128  # of a sample; with fewer, the first layer takes little of a step's time
 _C, _E = "span.C", "span.E"  # names of parameters; those of a module never begin like this
 
 
@@ -233,4 +234,4 @@ class Span:
 def pays(x: Tensor, n_epochs: int) -> bool:
     """Whether training in the span of ``x`` takes fewer operations than training on the samples."""
     n, n_values = x.shape[0] * x.shape[1], x[0, 0].numel()
-    return n_epochs > 1 and 2 * n <= n_values
+    return n_epochs > 1 and n_values >= max(2 * n, _FEWEST_VALUES)

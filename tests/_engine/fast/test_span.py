@@ -23,7 +23,7 @@ from sklearn_dd._engine.fast.tracing import TRACE_AFTER
 
 from ..problems import Problem, assert_same, seeded
 
-SHAPE = (4, 6)  # 24 values, and 8 samples
+SHAPE = (8, 20)  # 160 values, and 8 samples
 
 
 class Residual(nn.Module):
@@ -31,7 +31,7 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.other = nn.Linear(24, 6), nn.Linear(24, 6)
+        self.first, self.other = nn.Linear(160, 6), nn.Linear(160, 6)
         self.last = nn.Linear(6, 3)
 
     def forward(self, x):
@@ -44,24 +44,24 @@ class TiedTwice(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(24, 24), nn.Linear(24, 3)
+        self.first, self.last = nn.Linear(160, 160), nn.Linear(160, 3)
 
     def forward(self, x):
         return self.last(self.first(self.first(x.flatten(1)).tanh()))
 
 
 def shallow() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(24, 7), nn.Tanh(), nn.Linear(7, 3))
+    return nn.Sequential(nn.Flatten(), nn.Linear(160, 7), nn.Tanh(), nn.Linear(7, 3))
 
 
 def deep() -> nn.Module:
-    layers = nn.Linear(24, 7), nn.Tanh(), nn.LayerNorm(7), nn.Linear(7, 5), nn.Tanh()
+    layers = nn.Linear(160, 7), nn.Tanh(), nn.LayerNorm(7), nn.Linear(7, 5), nn.Tanh()
     return nn.Sequential(nn.Flatten(), *layers, nn.Linear(5, 3))
 
 
 def without_bias() -> nn.Module:
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(24, 7, bias=False), nn.ReLU(), nn.Linear(7, 3, bias=False)
+        nn.Flatten(), nn.Linear(160, 7, bias=False), nn.ReLU(), nn.Linear(7, 3, bias=False)
     )
 
 
@@ -145,12 +145,12 @@ def test_many_samples_of_few_values_are_trained_on_as_they_are():
 
 
 @pytest.mark.parametrize("build", [
-    Residual, TiedTwice, lambda: nn.Sequential(nn.Flatten(), nn.Linear(24, 3)),
-    lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(24, 7), nn.Linear(7, 3)),
+    Residual, TiedTwice, lambda: nn.Sequential(nn.Flatten(), nn.Linear(160, 3)),
+    lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(160, 7), nn.Linear(7, 3)),
 ])  # fmt: skip
 def test_a_student_without_such_a_layer_has_none(build):
     module = seeded(build)
-    assert first_layer(module, StudentFn(pure(module)), torch.randn(3, 24)) is None
+    assert first_layer(module, StudentFn(pure(module)), torch.randn(3, 160)) is None
 
 
 def test_a_convolution_comes_first_in_a_lenet():
