@@ -40,7 +40,8 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
     kinds = list(_STARTS) if is_open(p.data_init) else [p.data_init]
     sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
     starts = [_start(problem, kind) for kind in kinds]
-    n_students = _affordable(problem, starts[0], len(kinds) + len(sizes))
+    n_candidates = len(kinds) + len(sizes)
+    n_students = min(_N_STUDENTS, affordable(problem, starts[0], n_candidates, _SHARE, _MAX_ROWS))
     if not n_students:
         p.plan.decide("distill_lr", sizes[1], "the budget is too small to compare step sizes")
         p.plan.decide("data_init", kinds[0], "the budget is too small to compare starts")
@@ -76,20 +77,22 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     return start
 
 
-def _affordable(problem: Problem, start: DistilledSet, n_candidates: int) -> int:
-    """Students that can be compared for each candidate in a share of the budget, at most four.
+def affordable(
+    problem: Problem, distilled: DistilledSet, n_candidates: int, share: float, max_rows: int
+) -> int:
+    """How many students a share of the budget can train for each of several distilled sets.
 
-    Operations are counted, because a plan must not depend on the clock.
+    Each is scored on at most ``max_rows`` samples. Operations are counted, because a plan must not
+    depend on the clock.
     """
     weights = problem.training_prior(generator(problem.seed))
     params = {name: w.to(problem.device) for name, w in weights.items()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        problem.student.apply(params, start.x[0, :1].detach())
-    n_trained = 3 * start.lrs.numel() * start.x.shape[1]  # a step takes three passes
-    n_scored = min(_MAX_ROWS, len(problem.training.rows))
+        problem.student.apply(params, distilled.x[0, :1].detach())
+    n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
+    n_scored = min(max_rows, len(problem.training.rows))
     each = counter.get_total_flops() * (n_trained + n_scored)
-    n = _SHARE * operations(problem.parameters.plan) / max(1, n_candidates * each)
-    return min(_N_STUDENTS, int(n))
+    return int(share * operations(problem.parameters.plan) / max(1, n_candidates * each))
 
 
 def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float], float]:

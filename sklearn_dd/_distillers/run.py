@@ -13,12 +13,14 @@ from .._guards import warn_user
 from .checkpoint import FORMAT, Checkpoint
 from .course import Course
 from .look import looker
+from .measure import affordable
 from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
 
-_FACTORS = (1.0, 0.85, 0.7)  # of the step sizes, from which the best is taken in the end,
-_N_STUDENTS, _MAX_ROWS = 12, 500  # by that many students on that many samples
+_FACTORS = (1.0, 0.85, 0.7, 0.5)  # of the step sizes, from which the best is taken in the end,
+_FEWEST, _MOST, _SHARE = 12, 64, 1 / 100  # by as many students as a share of the budget allows
+_MAX_ROWS = 500  # that they are scored on
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
 
@@ -128,7 +130,9 @@ class Run:
         notice.
         """
         rows = self.problem.everything.rows
-        look = looker(self.problem, self.distilled, rows, _N_STUDENTS, _MAX_ROWS)
+        n = affordable(self.problem, self.distilled, len(_FACTORS), _SHARE, _MAX_ROWS)
+        n_students = max(_FEWEST, min(_MOST, n))
+        look = looker(self.problem, self.distilled, rows, n_students, _MAX_ROWS)
         if look is None:
             return
         end, found = self.distilled.snapshot(), []
