@@ -40,8 +40,11 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
     kinds = list(_STARTS) if is_open(p.data_init) else [p.data_init]
     sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
     starts = [_start(problem, kind) for kind in kinds]
-    n_candidates = len(kinds) + len(sizes)
-    n_students = min(_N_STUDENTS, affordable(problem, starts[0], n_candidates, _SHARE, _MAX_ROWS))
+    n_candidates = len(sizes) * is_open(p.distill_lr) + len(kinds) * is_open(p.data_init)
+    n_students = 0
+    if n_candidates:
+        most = affordable(problem, starts[0], n_candidates, _SHARE, _MAX_ROWS)
+        n_students = min(_N_STUDENTS, most)
     if not n_students:
         p.plan.decide("distill_lr", sizes[1], "the budget is too small to compare step sizes")
         p.plan.decide("data_init", kinds[0], "the budget is too small to compare starts")

@@ -111,9 +111,9 @@ class Monitor:
         return found.score
 
     def _wait(self) -> int:
-        """Iterations until the next look: late in a long fit, less changes between two."""
-        late = int(_LATE * self.done)
-        return self.every if late <= _BETWEEN else min(late, _FAR, self.patience or _FAR)
+        """Iterations until the next look. Late in a long fit the set changes little."""
+        late = min(int(_LATE * self.done), _FAR, (self.patience or 3 * _FAR) // 3)
+        return max(self.every, late if late > _BETWEEN else 0)
 
     def _consider(self, found: Look) -> None:
         self.latest_losses, self.dead_share = found.losses, found.dead_share

@@ -188,6 +188,7 @@ def plan_learning(
     only where real samples are plenty. Where they are not, such a set fits them too well.
     """
     is_free = is_known and has_plenty and kind is not TargetKind.CONTINUOUS
+    is_free = is_free and plan["labels"] in ("auto", "free")
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")

@@ -216,8 +216,8 @@ def test_looks_become_rarer_in_a_long_fit():
     assert (between[at[1:] <= 500] == 25).all()
     assert (between <= np.maximum(25, at[:-1] / 20)).all()
     assert between.max() == 200
-    impatient = watched([ONE] * 2001, 60, None)
-    assert np.diff(impatient.history["validation_iter"]).max() == 60
+    impatient = watched([ONE] * 2001, 90, None)
+    assert np.diff(impatient.history["validation_iter"]).max() == 30
 
 
 @pytest.mark.parametrize(("errors", "astray"), [(2.9, False), (3.1, True)])

@@ -8,6 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sklearn_dd import ConvNet
 from sklearn_dd._engine.fast import tracing
+from sklearn_dd._engine.fast.span import Span
+from sklearn_dd._engine.hypergradients import unrolled
 from sklearn_dd._student import Acceleration
 
 from ..helpers import (
@@ -72,9 +74,9 @@ def test_all_steps_are_counted(table, monkeypatch):
     settings = {"n_per_class": 2, "n_steps": 2, "validation_fraction": 0, "n_inits": 1}
     monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
     found = tiny(**settings).fit(*table).acceleration_
-    # Three iterations of one student, and three trainings of 12 in the end, of 3 x 2 steps each;
+    # Three iterations of one student, and four trainings of many in the end, of 3 x 2 steps each;
     # all but the first three of each kind by a program.
-    assert found == {"traced_steps": 15 + 15, "autograd_steps": 3 + 3, "refusals": []}
+    assert found == {"traced_steps": 15 + 21, "autograd_steps": 3 + 3, "refusals": []}
 
 
 class Branching(OneAtATime):
@@ -86,10 +88,13 @@ def test_steps_in_the_span_are_counted(monkeypatch):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(60, 200)), np.arange(60) % 2
     settings = {"validation_fraction": 0, "n_inits": 1}
+    spans = []
+    monkeypatch.setattr(unrolled, "Span", lambda *args: spans.append(Span(*args)) or spans[-1])
     monkeypatch.setattr(tracing, "TRACE_AFTER", 4)
     found = tiny(**settings).fit(X, y).acceleration_
+    assert len(spans) == 3
     # As above, with 3 steps each.
-    assert found == {"traced_steps": 6 + 6, "autograd_steps": 3 + 3, "refusals": []}
+    assert found == {"traced_steps": 6 + 9, "autograd_steps": 3 + 3, "refusals": []}
 
 
 def test_a_refusal_says_why(table, monkeypatch):

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..carry import Carry, Cotangent, InnerLoss, Params, PullBack, Step, StepCotangents, as_leaves
 from ..optimizers import SGD
@@ -35,13 +36,19 @@ _C, _E = "span.C", "span.E"  # names of parameters; those of a module never begi
 def first_layer(module: nn.Module, student: StudentFn, x: Tensor) -> FirstLayer | None:
     """The linear layer that ``module`` begins with, and the student that trains in the span.
 
-    Runs on ``x``, which should be random, find the layer and make sure that nothing else sees the
-    samples. None where there is no such layer, or where the optimiser leaves the span.
+    The module is run on ``x``, random samples, to find the layer and to check that nothing else
+    sees the samples. None where there is no such layer, or where the optimiser leaves the span.
     """
-    found = _after_first(module, x) if student.optimizer == SGD() else None
-    if found is None:
+    if student.optimizer != SGD():
         return None
-    name, rest = found
+    x = torch.cat([x, 1000 * x])  # clipped samples are not the samples themselves
+    try:
+        name = _first_linear(module, x)
+        rest = None if name is None else _after(module, name, x)
+    except Exception:  # a user's module may refuse, in its own way, what is asked here
+        return None
+    if name is None or rest is None:
+        return None
     descent = SpanDescent()
     inner = replace(
         student, apply=in_span(rest), optimizer=descent, features=None,
@@ -51,39 +58,52 @@ def first_layer(module: nn.Module, student: StudentFn, x: Tensor) -> FirstLayer 
     return FirstLayer(f"{name}.weight", f"{name}.bias" if has_bias else None, inner)
 
 
-def _after_first(module: nn.Module, x: Tensor) -> tuple[str, Apply] | None:
-    """The name of the linear layer that ``module`` begins with, and the layers after it.
-
-    These are a function of the parameters and of what the first layer returns.
-    """
-    inputs: dict[nn.Module, list[Tensor]] = {}
-    linear = {name: layer for name, layer in module.named_modules() if type(layer) is nn.Linear}
+def _first_linear(module: nn.Module, x: Tensor) -> str | None:
+    """The name of the linear layer that is called first, if it is called with ``x``."""
+    called: list[tuple[nn.Module, Tensor]] = []
     hooks = [
-        layer.register_forward_pre_hook(
-            lambda layer, args: inputs.setdefault(layer, []).append(args[0])
-        )
-        for layer in linear.values()
+        layer.register_forward_pre_hook(lambda layer, args: called.append((layer, args[0])))
+        for layer in module.modules()
+        if type(layer) is nn.Linear
     ]
-    with torch.no_grad():
-        expected = module(x)
+    try:
+        with torch.no_grad():
+            module(x)
+    finally:
         for hook in hooks:
             hook.remove()
-        found = ((name, layer) for name, layer in linear.items() if layer in inputs)
-        name, layer = next(found, ("", None))
-        if layer is None or not name or not torch.equal(inputs[layer][0], x.flatten(1)):
-            return None
-        rest = copy.deepcopy(module)
-        rest.set_submodule(name, nn.Identity())
-        kept = {n for n, _ in rest.named_parameters(remove_duplicate=False)}
-        whole = {n for n, _ in module.named_parameters(remove_duplicate=False)}
-        own = {f"{name}.{n}" for n, _ in layer.named_parameters()}
-        if not kept or whole - own != kept:
-            return None
-        try:
-            same = torch.equal(rest(layer(inputs[layer][0])), expected)
-        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
-            return None  # other layers want the samples in their own shape
-    return (name, pure(rest)) if same else None
+    layer, seen = called[0]
+    flat = x.flatten(1)
+    if seen.dtype != flat.dtype or not torch.equal(seen, flat):
+        return None
+    return next(name for name, found in module.named_modules() if found is layer) or None
+
+
+def _after(module: nn.Module, name: str, x: Tensor) -> Apply | None:
+    """The layers after the first one, a function of the parameters and of what it returns.
+
+    None unless it agrees with the module at random parameters: weights that start at 0 would hide
+    a second use of the samples.
+    """
+    layer = module.get_submodule(name)
+    own = {f"{name}.weight"} | ({f"{name}.bias"} if layer.bias is not None else set())
+    g = torch.Generator().manual_seed(0)
+    params = {
+        n: torch.randn(p.shape, generator=g).to(p).requires_grad_()
+        for n, p in module.named_parameters()
+    }
+    rest = copy.deepcopy(module)
+    rest.set_submodule(name, nn.Identity())
+    others = dict(rest.named_parameters()).keys()
+    if not others or others != params.keys() - own:  # it is shared, or has other parameters
+        return None
+    after, expected = pure(rest), pure(module)(params, x)
+    output = F.linear(x.flatten(1), params[f"{name}.weight"], params.get(f"{name}.bias"))
+    found = after({n: params[n] for n in others}, output)
+    if found.dtype != expected.dtype or not torch.equal(found, expected):
+        return None
+    (slope,) = torch.autograd.grad(expected.sum(), params[f"{name}.weight"], allow_unused=True)
+    return None if slope is None else after
 
 
 class SpanDescent(SGD):
@@ -122,7 +142,7 @@ class SpanDescent(SGD):
 def in_span(rest: Apply) -> Apply:
     """A student in the span, from its layers after the first.
 
-    A row of its input holds one of K, one of A, and the number of the row.
+    A row of its input holds a row of K, a row of A, and its own number.
     """
 
     def apply(params: Params, x: Tensor) -> Tensor:
@@ -166,10 +186,9 @@ def _gradient(
 def _moved(
     params: Params, first: Tensor | None, rest: Sequence[Tensor | None], rows: Tensor
 ) -> Params:
-    c, *others = params.items()
-    assert first is not None
+    (_, c), *others = params.items()
     return {
-        _C: c[1].index_add(0, rows, first, alpha=-1),
+        _C: c if first is None else c.index_add(0, rows, first, alpha=-1),
         **{name: p.detach() if g is None else p - g
            for (name, p), g in zip(others, rest, strict=True)},
     }  # fmt: skip
@@ -231,7 +250,7 @@ class Span:
         return x if self.first.bias is None else torch.cat([x, x.new_ones(len(x), 1)], -1)
 
 
-def pays(x: Tensor, n_epochs: int) -> bool:
-    """Whether training in the span of ``x`` takes fewer operations than training on the samples."""
+def pays(x: Tensor, n_units: int, n_taken: int) -> bool:
+    """Whether ``n_taken`` steps take fewer operations in the span of ``x`` than on the samples."""
     n, n_values = x.shape[0] * x.shape[1], x[0, 0].numel()
-    return n_epochs > 1 and n_values >= max(2 * n, _FEWEST_VALUES)
+    return n_taken >= 2 * len(x) and n <= n_units and n_values >= max(2 * n, _FEWEST_VALUES)

@@ -106,7 +106,7 @@ class CudaGraph(Wrapper):
 
     def _record(self, problem: OuterProblem, inputs: list[Tensor]) -> Function | None:
         # Traced steps would save nothing, and must not be traced during a capture.
-        student = replace(problem.student, accelerated=None)
+        student = replace(problem.student, accelerated=None, first=None)
 
         def estimate(*inputs: Tensor) -> Hypergradient:
             *params, x, y, lrs, x_real, y_real = inputs

@@ -124,7 +124,9 @@ class OrdinaryLoops(Wrapper):
             self._student, self._students = student, {}
         if optimizer not in self._students:
             traced = None if student.accelerated is None else Traced(optimizer)
-            self._students[optimizer] = replace(student, optimizer=optimizer, accelerated=traced)
+            self._students[optimizer] = replace(
+                student, optimizer=optimizer, accelerated=traced, first=None
+            )
         return self._students[optimizer]
 
     def state_dict(self) -> State:

@@ -95,11 +95,17 @@ class Unrolled(Method):
         student = problem.student
         groups = student.groups(problem.params)
         n_inits = len(next(iter(problem.params.values())))
-        in_span = len(groups) == n_inits and pays(problem.x, len(problem.lrs))
+        layer = student.first
+        # Half precision would round K, whose entries are sums over all values of a sample.
+        if layer is None or len(groups) < n_inits or self.outer_dtype is not None:
+            in_span = False
+        else:
+            n_units = problem.params[layer.weight].shape[-2]
+            in_span = pays(problem.x, n_units, len(steps) - first)
         for group in groups:
             carry = train(student, student.optimizer.start(group), steps[:first])
-            if in_span and student.first is not None:
-                self._add_in_span(total, problem, student.first, carry[0], steps, first)
+            if in_span and layer is not None:
+                self._add_in_span(total, problem, layer, carry[0], steps, first)
             else:
                 self._add(total, problem, carry, steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
