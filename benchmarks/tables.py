@@ -455,10 +455,11 @@ def summary(kept: dict[str, Any], names: list[str], sizes: list[int]) -> list[li
     """Means over the sets that have every size, so that sizes can be compared."""
     names = [
         name for name in names
-        if all(any(str(n) in by for by in kept[name].values()) for n in sizes)
+        if all(any(set(COLUMNS) <= {*by.get(str(n), {}), *by.get("0", {})}
+                   for by in kept[name].values()) for n in sizes)
     ]  # fmt: skip
     found = [[f"rows of each class ({len(names)} sets)", *COLUMNS.values()]]
-    for n in sizes:
+    for n in sizes if names else []:
         *_, means = table(kept, names, n)
         found.append([str(n), *means[1:]])
     return found

@@ -102,8 +102,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     labels : {"auto", "hard", "soft", "free"}, default="auto"
         How the synthetic samples are labelled.
 
-        - ``"auto"``: the plan decides. It takes ``"free"`` for one known net if real samples are
-          plenty, else ``"hard"``.
+        - ``"auto"``: the plan decides. It takes ``"free"`` for one known net if there are many
+          real samples, else ``"hard"``.
         - ``"hard"``: each sample has one fixed class.
         - ``"soft"``: class probabilities are learned.
         - ``"free"``: any numbers are learned. They need not be positive or sum to 1, because the

@@ -185,7 +185,7 @@ def plan_learning(
     """Decide how students learn and how the set is learned, but for what is measured.
 
     One known net learns more from labels that are free, in few steps and at a high outer rate, but
-    only where real samples are plenty. Where they are not, such a set fits them too well.
+    only where there are many real samples. Such a set would fit a few too well.
     """
     is_free = is_known and has_plenty and kind is not TargetKind.CONTINUOUS
     is_free = is_free and plan["labels"] in ("auto", "free")
@@ -202,7 +202,7 @@ def plan_learning(
     if kind is TargetKind.CONTINUOUS:
         plan.decide("labels", "free", "targets are numbers")
     elif is_free:
-        plan.decide("labels", "free", "the set serves one net alone, and real samples are plenty")
+        plan.decide("labels", "free", "it serves one net alone, and real samples are many")
     plan.decide("labels", "hard", "any model can learn from them")
     if is_free:
         plan.decide("outer_lr", 0.1, "for one known net")
