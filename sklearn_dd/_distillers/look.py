@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from .._data import Array, RealData, Targets, stratified_rows
 from .._engine import (
@@ -19,9 +20,11 @@ from .._engine import (
     distinct,
     draw,
     fold,
+    generator,
     inner_steps,
 )
 from .._evaluation import Training
+from .plan import operations
 from .problem import Problem
 
 _N_STUDENTS = 4  # that learn from the set at each look
@@ -103,3 +106,22 @@ def evenly(problem: Problem, rows: Array, most: int | None = None) -> RealData:
     elif n < len(rows):
         rows = rng.permutation(rows)[:n]
     return RealData(real.X, real.y, rows, problem.recipe.units, _BATCH, problem.device)
+
+
+def affordable(
+    problem: Problem, distilled: DistilledSet, n_candidates: int, share: float, max_rows: int
+) -> int:
+    """How many students a share of the budget can train for each of several distilled sets.
+
+    Each is scored on at most ``max_rows`` samples. Operations are counted, because a plan must not
+    depend on the clock.
+    """
+    weights = problem.training_prior(generator(problem.seed))
+    params = {name: w.to(problem.device) for name, w in weights.items()}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        # Normalisation over a batch needs two samples.
+        problem.student.apply(params, distilled.x[0, [0, 0]].detach())
+    n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
+    n_scored = min(max_rows, len(problem.training.rows))
+    each = counter.get_total_flops() / 2 * (n_trained + n_scored)
+    return int(share * operations(problem.parameters.plan) / max(1, n_candidates * each))

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from .._distilled import DistilledData
-from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, generator, inner_steps
+from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, inner_steps
 from .._evaluation import Training
-from .look import evenly, examine
-from .plan import is_open, operations
+from .look import affordable, evenly, examine
+from .plan import is_open
 from .problem import Problem
 from .start import continued_set, starting_set
 
@@ -78,24 +77,6 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
         with torch.no_grad():  # noise would make constant features vary
             start.free_x.mul_(problem.varies)
     return start
-
-
-def affordable(
-    problem: Problem, distilled: DistilledSet, n_candidates: int, share: float, max_rows: int
-) -> int:
-    """How many students a share of the budget can train for each of several distilled sets.
-
-    Each is scored on at most ``max_rows`` samples. Operations are counted, because a plan must not
-    depend on the clock.
-    """
-    weights = problem.training_prior(generator(problem.seed))
-    params = {name: w.to(problem.device) for name, w in weights.items()}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        problem.student.apply(params, distilled.x[0, :1].detach())
-    n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
-    n_scored = min(max_rows, len(problem.training.rows))
-    each = counter.get_total_flops() * (n_trained + n_scored)
-    return int(share * operations(problem.parameters.plan) / max(1, n_candidates * each))
 
 
 def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float], float]:

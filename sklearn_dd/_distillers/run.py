@@ -12,8 +12,7 @@ from .._engine import DistilledSet, Iteration, OuterLoop
 from .._guards import warn_user
 from .checkpoint import FORMAT, Checkpoint
 from .course import Course
-from .look import looker
-from .measure import affordable
+from .look import affordable, looker
 from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
