@@ -58,9 +58,8 @@ def outer_problem(
 def default_method(problem: OuterProblem) -> Method:
     """The method of a default fit of this problem, with the micro-batch that it chooses."""
     shape, device = tuple(problem.x.shape[2:]), problem.x.device
-    return phases_of("unrolled", None, "learned", None, problem.student, TARGETS, shape, device)[
-        0
-    ].method
+    (phase,) = phases_of("unrolled", None, "learned", None, problem.student, TARGETS, shape, device)
+    return phase.method
 
 
 def trace_at_once() -> None:

@@ -44,12 +44,12 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
     if n_candidates:
         most = affordable(problem, starts[0], n_candidates, _SHARE, _MAX_ROWS)
         n_students = min(_N_STUDENTS, most)
-    if not n_students:
+    best = 0
+    if n_students:
+        loss = _scorer(problem, n_students)
+    else:
         p.plan.decide("distill_lr", sizes[1], "the budget is too small to compare step sizes")
         p.plan.decide("data_init", kinds[0], "the budget is too small to compare starts")
-    best = 0
-    if is_open(p.distill_lr) or is_open(p.data_init):
-        loss = _scorer(problem, n_students)
     if is_open(p.distill_lr):
         found = [loss(starts[0], size) for size in sizes]
         size = sizes[found.index(min(found))]

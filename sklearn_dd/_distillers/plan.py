@@ -187,8 +187,8 @@ def plan_learning(
     One known net learns more from labels that are free, in few steps and at a high outer rate, but
     only where there are many real samples. Such a set would fit a few too well.
     """
-    is_free = is_known and has_plenty and kind is not TargetKind.CONTINUOUS
-    is_free = is_free and plan["labels"] in ("auto", "free")
+    may_be_free = is_open(plan["labels"]) or plan["labels"] == "free"
+    is_free = is_known and has_plenty and may_be_free and kind is not TargetKind.CONTINUOUS
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
         plan.decide("outer_lr", 0.02, "for this method")

@@ -36,7 +36,7 @@ Update = Callable[[Carry, Params, Tensor], Carry]
 
 def record_descent(loss: InnerLoss, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
     """One step of gradient descent, and its pull-back."""
-    params, (x, y, lr) = as_leaves(carry[0]), _leaves(step)
+    params, (x, y, lr) = as_leaves(carry[0]), leaves(step)
     gradient = scaled_gradient(loss, params, (x, y, lr), create_graph=True)
     with torch.no_grad():
         after = {
@@ -59,7 +59,7 @@ def record_update(
     update: Update, loss: InnerLoss, carry: Carry, step: Step
 ) -> tuple[Carry, PullBack]:
     """One step of an optimiser with state, and its pull-back."""
-    params, (x, y, lr) = as_leaves(carry[0]), _leaves(step)
+    params, (x, y, lr) = as_leaves(carry[0]), leaves(step)
     gradient = scaled_gradient(loss, params, (x, y, torch.ones_like(lr)), create_graph=True)
     graph = edges(gradient)
     before = tuple(as_leaves(part) for part in carry)
@@ -104,7 +104,7 @@ def filled(params: Params, gradient: Sequence[Tensor | None]) -> Params:
     }
 
 
-def _leaves(step: Step) -> Step:
+def leaves(step: Step) -> Step:
     x, y, lr = (part.detach().requires_grad_() for part in step)
     return x, y, lr
 

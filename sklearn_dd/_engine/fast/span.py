@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from ..carry import Carry, Cotangent, InnerLoss, Params, PullBack, Step, StepCotangents, as_leaves
 from ..optimizers import SGD
-from ..reverse_step import edges, vjp
+from ..reverse_step import edges, leaves, vjp
 from ..student_fn import Apply, FirstLayer, StudentFn, pure
 from .tracing import Traced
 
@@ -122,7 +122,7 @@ class SpanDescent(SGD):
     def record(self, loss: InnerLoss, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """One step, and its pull-back."""
         params, e = as_leaves(carry[0]), _zeros(carry[0][_C], step[0])
-        x, y, lr = (part.detach().requires_grad_() for part in step)
+        x, y, lr = leaves(step)
         gradient = _gradient(loss, params, e, x, y, lr, create_graph=True)
         rows = _rows(x)
         after = _moved(params, gradient[0], gradient[1:], rows)

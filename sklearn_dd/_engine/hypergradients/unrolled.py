@@ -94,21 +94,25 @@ class Unrolled(Method):
         total = problem.zeros()
         student = problem.student
         groups = student.groups(problem.params)
-        n_inits = len(next(iter(problem.params.values())))
-        layer = student.first
-        # Half precision would round K, whose entries are sums over all values of a sample.
-        if layer is None or len(groups) < n_inits or self.outer_dtype is not None:
-            in_span = False
-        else:
-            n_units = problem.params[layer.weight].shape[-2]
-            in_span = pays(problem.x, n_units, len(steps) - first)
+        layer = self._layer_of_span(problem, len(groups), len(steps) - first)
         for group in groups:
             carry = train(student, student.optimizer.start(group), steps[:first])
-            if in_span and layer is not None:
-                self._add_in_span(total, problem, layer, carry[0], steps, first)
-            else:
+            if layer is None:
                 self._add(total, problem, carry, steps, first)
+            else:
+                self._add_in_span(total, problem, layer, carry[0], steps, first)
         return Hypergradient(*(part / len(groups) for part in total))
+
+    def _layer_of_span(
+        self, problem: OuterProblem, n_groups: int, n_taken: int
+    ) -> FirstLayer | None:
+        """The first layer, where students go one by one and training in the span pays."""
+        layer = problem.student.first
+        # Half precision would round K, whose entries are sums over all values of a sample.
+        if layer is None or self.outer_dtype is not None:
+            return None
+        n_inits, n_units, _ = problem.params[layer.weight].shape
+        return layer if n_groups == n_inits and pays(problem.x, n_units, n_taken) else None
 
     def _add_in_span(
         self,
