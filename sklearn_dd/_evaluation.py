@@ -18,11 +18,11 @@ from ._data import Array, Continuous, RealData, Targets, dense
 from ._engine import (
     Objective,
     Params,
-    Step,
     StudentFn,
     TargetKind,
+    inner_steps,
     mean_over_students,
-    train,
+    train_students,
     unroll,
 )
 from ._guards import warn_user
@@ -81,18 +81,20 @@ class Training:
         The student.
     params : dict of Tensor
         Where they start, stacked.
-    steps : list of Step
-        The schedule.
+    x, y, lrs : Tensor
+        The distilled samples, their labels and the step sizes, by step.
     """
 
     student: StudentFn
     params: Params
-    steps: list[Step]
+    x: Tensor
+    y: Tensor
+    lrs: Tensor
 
     def trained(self) -> Iterator[Params]:
         """Yield the parameters of each group of students after the last step."""
         for group in self.student.groups(self.params):
-            yield train(self.student, self.student.optimizer.start(group), self.steps)[0]
+            yield train_students(self.student, group, self.x, self.y, self.lrs)
 
     def scores(self, real: RealData, score: Score) -> Tensor:
         """The score of each student after the last step (n_inits,)."""
@@ -100,13 +102,12 @@ class Training:
 
     def step_scores(self, real: RealData, score: Score) -> Tensor:
         """Scores before the first step and after each step (T + 1, n_inits)."""
+        steps = inner_steps(self.x, self.y, self.lrs)
         by_group = [
             torch.stack(
                 [
                     score(self.student, carry[0], real)
-                    for carry in unroll(
-                        self.student, self.student.optimizer.start(group), self.steps
-                    )
+                    for carry in unroll(self.student, self.student.optimizer.start(group), steps)
                 ]
             )
             for group in self.student.groups(self.params)

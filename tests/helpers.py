@@ -56,6 +56,7 @@ _SMALL = {
     "max_iter": 3,
     "batch_size": 32,
     "n_inits": 2,
+    "random_share": 0.0,
     "device": "cpu",
     "random_state": 0,
 }

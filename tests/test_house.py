@@ -34,7 +34,8 @@ FLOORS_OF_ENGINE = [
     {"reverse_step", "priors"},
     {"optimizers"},
     {"student_fn"},
-    {"inner_loop", "fast"},
+    {"fast"},
+    {"inner_loop"},
     {"hypergradients"},
     {"outer_loop"},
 ]

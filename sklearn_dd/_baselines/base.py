@@ -34,7 +34,6 @@ from .._engine import (
     Stream,
     distinct,
     draw,
-    inner_steps,
 )
 from .._evaluation import Training
 from .._scores import accuracies
@@ -287,8 +286,8 @@ def _scorer(
 
     def score(samples: Array, step_size: float) -> float:
         data = DistilledData(samples, y, np.full(schedule, step_size), recipe)
-        steps = inner_steps(*(tensor.to(device) for tensor in data.as_tensors()))
-        return float(Training(problem.student, params, steps).scores(seen, accuracies).mean())
+        tensors = (tensor.to(device) for tensor in data.as_tensors())
+        return float(Training(problem.student, params, *tensors).scores(seen, accuracies).mean())
 
     return score
 

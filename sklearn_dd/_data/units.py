@@ -124,28 +124,41 @@ class Standardize(nn.Module):
         layout = cls(input_shape, sample_shape)
         scaler, bounds = StandardScaler(), MinMaxScaler()
         for z in layout.chunks(X):
-            if len(sample_shape) == 3:
-                z = z.movedim(1, -1).flatten(0, 2)
             values = z.flatten(1).numpy().astype(np.float64)
             scaler.partial_fit(values)
             bounds.partial_fit(values)
+        mean, scale, extent = scaler.mean_, scaler.scale_, bounds.data_range_
+        if len(sample_shape) == 3:  # the pixels of a channel share its mean and scale
+            mean, scale, extent = _of_channels(scaler, bounds, sample_shape[0])
         # If a feature is nearly constant, its rare other values would become huge.
-        scale = np.maximum(scaler.scale_, bounds.data_range_ / _MAX_RANGE)
-        far = np.abs(scaler.mean_) > _MAX_OFFSET * scale
-        if (far & (bounds.data_range_ > 0)).any():
+        scale = np.maximum(scale, extent / _MAX_RANGE)
+        if ((np.abs(mean) > _MAX_OFFSET * scale) & (extent > 0)).any():
             warn_user(
                 "X has features that vary too little around a large mean for float32, in which "
                 "students compute. Subtract the mean first."
             )
         shape = (-1, 1, 1) if len(sample_shape) == 3 else sample_shape
         shift, scale = (
-            torch.as_tensor(a, dtype=torch.float32).reshape(shape) for a in (scaler.mean_, scale)
+            torch.as_tensor(a, dtype=torch.float32).reshape(shape) for a in (mean, scale)
         )
         units = cls(input_shape, sample_shape, shift, scale)
-        units.varies = torch.as_tensor(bounds.data_range_ > 0).reshape(shape)
+        units.varies = torch.as_tensor(extent > 0).reshape(shape)
         return units
 
     def chunks(self, X: Array) -> Iterator[Tensor]:
         """Yield ``X`` as students see it, chunk by chunk."""
         for part in gen_batches(len(X), max(1, CHUNK // X.shape[1])):
             yield self(as_tensor(X[part]))
+
+
+def _of_channels(
+    scaler: StandardScaler, bounds: MinMaxScaler, n_channels: int
+) -> tuple[Array, Array, Array]:
+    """Mean, scale and range of each channel, from those of its pixels."""
+    means, variances, lowest, highest = (
+        found.reshape(n_channels, -1)
+        for found in (scaler.mean_, scaler.var_, bounds.data_min_, bounds.data_max_)
+    )
+    extent = highest.max(1) - lowest.min(1)
+    scale = np.sqrt(variances.mean(1) + means.var(1))
+    return means.mean(1), np.where(extent > 0, scale, 1.0), extent

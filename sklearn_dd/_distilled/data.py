@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_random_state, check_scalar
 
 from .._data import Array, RealData, checked_weights, resolve_device, samples_for
-from .._engine import Prior, Stream, distinct, draw, inner_steps
+from .._engine import Prior, Stream, distinct, draw
 from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
 from .._guards import warn_user, with_gradients
 from .._student import Student, StudentSpec, replay_student, weight_prior
@@ -277,7 +277,7 @@ class DistilledData(_Triple):
         if n_epochs is not None:
             check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
-        return Training(recipe.student_fn(spec, device), params, inner_steps(x, y, lrs))
+        return Training(recipe.student_fn(spec, device), params, x, y, lrs)
 
     def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
         """The weight prior of ``init``, by default the one that the data were distilled for."""

@@ -21,7 +21,6 @@ from .._engine import (
     draw,
     fold,
     generator,
-    inner_steps,
 )
 from .._evaluation import Training
 from .plan import operations
@@ -89,8 +88,7 @@ def looker(
         return None
 
     def look() -> Look:
-        steps = inner_steps(distilled.x, distilled.y, distilled.lrs)
-        training = Training(problem.student, params, steps)
+        training = Training(problem.student, params, distilled.x, distilled.y, distilled.lrs)
         return examine(training, real, problem.real.targets, problem.objective)
 
     return look

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .._distilled import DistilledData
-from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold, inner_steps
+from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold
 from .._evaluation import Training
 from .look import affordable, evenly, examine
 from .plan import is_open
@@ -88,8 +88,8 @@ def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float]
     )
 
     def loss(start: DistilledSet, size: float) -> float:
-        steps = inner_steps(start.x, start.y, torch.full_like(start.lrs, size))
-        training = Training(problem.student, params, steps)
+        lrs = torch.full_like(start.lrs, size)
+        training = Training(problem.student, params, start.x, start.y, lrs)
         found = examine(training, seen, problem.real.targets, problem.objective).losses.mean()
         return float(found.nan_to_num(torch.inf))
 

@@ -42,6 +42,7 @@ class DistillerParameters:
     step_size_rate: float | None = None
     batch_size: int | None = None
     n_inits: int | None = None
+    random_share: float | None = None
     validation_fraction: float = 0.1
     n_iter_no_change: int | None = None
     sample_shape: tuple[int, ...] | None = None
@@ -69,6 +70,7 @@ class DistillerParameters:
         "step_size_rate": [None, Interval(Real, 0, None, closed="left")],
         "batch_size": [None, _POSITIVE_INT],
         "n_inits": [None, _POSITIVE_INT],
+        "random_share": [None, Interval(Real, 0, 1, closed="both")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [None, _POSITIVE_INT],
         "sample_shape": [None, tuple, list],

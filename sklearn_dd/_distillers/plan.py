@@ -15,15 +15,17 @@ from .._student import StudentSpec
 from ..students import MLP
 
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
-_SPEED = 1e11  # operations per second, roughly: a plan must not depend on the machine
+_SPEED = 5e10  # operations per second, roughly: a plan must not depend on the machine
 _MAX_WIDTH = 40  # of a value in the printed plan
 _WIDTHS = (512, 256, 128, 64)  # of an MLP
-_ITERATIONS = 500  # that a budget should suffice for
+_ITERATIONS = 300  # that a budget should suffice for
 _PASSES = 10  # of a student
 _PASSES_OF_ONE, _FEWEST_PASSES = 5, 3  # of one known net, which needs fewer
 _PLENTY = 5  # real samples for each learned value: one known net cannot fit them too well
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 256  # real samples
+_OUTER_LR, _OUTER_LR_OF_SHORT, _OUTER_LR_OF_FREE = 0.02, 0.05, 0.1
+_SHORT = 500  # iterations; with fewer, samples cannot move far in small steps
 
 
 class Plan(Mapping[str, Any]):
@@ -69,6 +71,7 @@ class Plan(Mapping[str, Any]):
         seconds: float | None = None,
     ) -> None:
         self._values, self.reasons, self.seconds = dict(values), dict(reasons), seconds
+        self.iterations = self._values.get("max_iter") or math.inf  # that are expected, at most
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -121,7 +124,7 @@ class Settings:
 
 PLANNED = (
     "student", "method", "n_steps", "n_epochs", "labels", "data_init", "distill_lr", "outer_lr",
-    "step_size_rate", "batch_size", "n_inits", "max_iter",
+    "step_size_rate", "batch_size", "n_inits", "random_share", "max_iter",
 )  # fmt: skip
 
 
@@ -156,14 +159,18 @@ def plan_student(
     if is_given:
         plan.decide("student", partial(MLP, width=_WIDTHS[0]), "the student of pools")
     n_values, n_samples = math.prod(sample_shape), int(real.counts.sum()) * plan["n_steps"]
-    at_most = operations(plan) / _ITERATIONS
+    n_outputs = real.targets.n_outputs
 
-    def of_an_iteration(width: int) -> float:
-        forward = 2 * width * (n_values + real.targets.n_outputs)
+    def iterations(width: int) -> float:
+        # In the span of the samples, steps see no more values than there are samples.
+        step = 2 * width * (min(n_values, n_samples) + n_outputs) * n_samples
+        outer_pass = 2 * width * (n_values + n_outputs) * (n_samples + _BATCH)
         # A step and its reverse take about nine forward passes, the outer pass takes three.
-        return forward * (9 * _PASSES * n_samples + 3 * _BATCH)
+        return operations(plan) / (9 * _PASSES * step + 3 * outer_pass)
 
-    width = next((w for w in _WIDTHS if of_an_iteration(w) <= at_most), _WIDTHS[-1])
+    width = next((w for w in _WIDTHS if iterations(w) >= _ITERATIONS), _WIDTHS[-1])
+    if is_open(plan["student"]):
+        plan.iterations = min(plan.iterations, iterations(width))
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
 
 
@@ -180,18 +187,18 @@ def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Ta
 
 
 def plan_learning(
-    plan: Plan, *, by_windows: bool, is_known: bool, has_plenty: bool, kind: TargetKind
+    plan: Plan, *, by_windows: bool, init: Any, is_known: bool, has_plenty: bool, kind: TargetKind
 ) -> None:
     """Decide how students learn and how the set is learned, but for what is measured.
 
     One known net learns more from labels that are free, in few steps and at a high outer rate, but
-    only where there are many real samples. Such a set would fit a few too well.
+    only where there are many real samples. Such a set would fit a few too well. So would any set
+    for one net, unless it serves random ones too.
     """
     may_be_free = is_open(plan["labels"]) or plan["labels"] == "free"
     is_free = is_known and has_plenty and may_be_free and kind is not TargetKind.CONTINUOUS
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
-        plan.decide("outer_lr", 0.02, "for this method")
     plan.decide("method", "unrolled", "the exact gradient")
     if by_windows:
         plan.decide("n_epochs", _WINDOWED_STEPS // plan["n_steps"] or 1, "for this method")
@@ -205,13 +212,18 @@ def plan_learning(
         plan.decide("labels", "free", "it serves one net alone, and real samples are many")
     plan.decide("labels", "hard", "any model can learn from them")
     if is_free:
-        plan.decide("outer_lr", 0.1, "for one known net")
-    plan.decide("outer_lr", 0.05, "for this method")
+        plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
+    if plan.iterations <= _SHORT and not by_windows:
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
+    plan.decide("outer_lr", _OUTER_LR, "for many iterations")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
     plan.decide(
         "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
     )
     plan.decide("n_inits", 1, "more iterations do more than more students")
+    if init == "fixed" and not has_plenty:
+        plan.decide("random_share", 0.5, "so that the set does not fit few samples too well")
+    plan.decide("random_share", 0.0, "the set serves the nets of init alone")
 
 
 def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bool:

@@ -41,6 +41,7 @@ from .._engine import (
     hold_out_nets,
     join,
     known_net,
+    priors,
 )
 from .._student import (
     StudentSpec,
@@ -163,7 +164,7 @@ class Problem:
             spec = choose_student(p.student, shape, targets, Adam())
             student = student_fn(spec, device, targets.loss)
         plan_learning(
-            plan, by_windows=by_windows, is_known=known_net(prior) is not None,
+            plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
@@ -208,11 +209,13 @@ class Problem:
         progress: Callable[[int], float],
     ) -> OuterLoop:
         """The loop that improves ``distilled`` in place, until ``progress`` is 1."""
-        p = self.parameters
+        p, prior = self.parameters, self.training_prior
+        if p.random_share:
+            prior = priors.Mixed(prior, priors.random(self.spec), p.random_share)
         return OuterLoop(
-            distilled, method, self.student, self.training_prior, sample, objective,
+            distilled, method, self.student, prior, sample, objective,
             max_iter=math.inf, lr=p.outer_lr, step_size_lr=p.step_size_rate * p.outer_lr,
-            n_inits=len(distinct(self.training_prior, p.n_inits)), seed=self.seed,
+            n_inits=len(distinct(prior, p.n_inits)), seed=self.seed,
             progress=progress, reducer=self.reducer, varies=self.varies,
         )  # fmt: skip
 

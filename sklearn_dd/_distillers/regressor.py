@@ -111,6 +111,11 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Number of students that are trained in each outer iteration, each from its own initial
         weights. More students give a less noisy gradient and take proportionally longer.
         Several processes can share them. ``None``: the plan decides. It takes 1.
+    random_share : float or None, default=None
+        Share of the students of the outer iterations that start from random weights of the module,
+        in place of the nets that ``init`` names. They keep a set that is made for one known net
+        from fitting a few real samples too well. ``None``: the plan decides. It takes 0.5 if
+        ``init="fixed"`` and real samples are few, else 0.
     validation_fraction : float, default=0.1
         Fraction of X that is held out of the search, 2,000 samples at most. If ``init`` is a pool
         that is large enough, the same fraction of its nets is held out. Held-out students are

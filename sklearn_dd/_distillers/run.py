@@ -18,8 +18,9 @@ from .phases import Phase
 from .problem import Problem
 
 _FACTORS = (1.0, 0.85, 0.7, 0.5)  # of the step sizes, from which the best is taken in the end,
-_FEWEST, _MOST, _SHARE = 12, 64, 1 / 100  # by as many students as a share of the budget allows
+_FEWEST, _MOST, _SHARE = 12, 64, 1 / 50  # by as many students as a share of the budget allows
 _MAX_ROWS = 500  # that they are scored on
+_CLOSING = 1 / 50  # of a time limit, which the last looks take
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
 
@@ -216,7 +217,7 @@ class Run:
         if self.max_time is None:
             return in_iterations
         # Each process has its own clock, but all must decide alike.
-        in_time = self.problem.reducer.from_main(self._seconds() / self.max_time)
+        in_time = self.problem.reducer.from_main(self._seconds() / ((1 - _CLOSING) * self.max_time))
         return max(in_iterations, in_time)
 
     def _seconds(self) -> float:

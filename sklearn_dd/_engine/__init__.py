@@ -28,7 +28,7 @@ from .hypergradients.problem import (
 from .hypergradients.reference import naive_hypergradient
 from .hypergradients.ridge import Ridge
 from .hypergradients.unrolled import Unrolled
-from .inner_loop import inner_steps, train, unroll
+from .inner_loop import inner_steps, train, train_students, unroll
 from .losses import (
     Loss,
     Objective,
@@ -115,6 +115,7 @@ __all__ = [
     "pure_features",
     "regression",
     "train",
+    "train_students",
     "unroll",
     "with_kernels",
 ]

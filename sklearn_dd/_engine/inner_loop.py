@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor
 
-from .carry import Carry, Step
+from .carry import Carry, Params, Step
+from .fast.span import Span, pays
 from .student_fn import StudentFn
 
 
@@ -36,3 +38,23 @@ def unroll(student: StudentFn, carry: Carry, steps: Iterable[Step]) -> Iterator[
 def train(student: StudentFn, carry: Carry, steps: Iterable[Step]) -> Carry:
     """The carry after the last step."""
     return deque(unroll(student, carry, steps), maxlen=1).pop()
+
+
+def train_students(student: StudentFn, group: Params, x: Tensor, y: Tensor, lrs: Tensor) -> Params:
+    """The parameters of a group of students after the whole schedule.
+
+    Where it pays, they train in the span of the samples, one by one.
+    """
+    first, steps = student.first, inner_steps(x, y, lrs)
+    if first is None or not pays(x, group[first.weight].shape[-2], len(steps)):
+        return train(student, student.optimizer.start(group), steps)[0]
+
+    def in_span(params: Params) -> Params:
+        span = Span(first, params, x)
+        return span.parameters(*train(span.student, span.carry, inner_steps(span.x, y, lrs)))
+
+    if group[first.weight].ndim == 2:
+        return in_span(group)
+    singles = zip(*(p.unbind() for p in group.values()), strict=True)
+    trained = [in_span(dict(zip(group, single, strict=True))) for single in singles]
+    return {name: torch.stack([params[name] for params in trained]) for name in group}

@@ -39,6 +39,19 @@ class Pool:
         return self.members[int(torch.randint(len(self.members), (), generator=g))]
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """A prior that draws from another one with the probability ``share``."""
+
+    prior: Prior
+    other: Prior
+    share: float
+
+    def __call__(self, g: torch.Generator) -> Weights:
+        """Draw from one of the two."""
+        return (self.other if torch.rand((), generator=g) < self.share else self.prior)(g)
+
+
 def distinct(prior: Prior, n: int) -> range:
     """At most ``n`` indices to draw, so that no net of a pool is drawn twice."""
     return range(min(n, len(prior.members)) if isinstance(prior, Pool) else n)

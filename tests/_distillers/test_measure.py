@@ -198,7 +198,7 @@ def test_measuring_takes_a_share_of_the_budget(monkeypatch):
     monkeypatch.setattr(measure, "draw", counted)
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(90, 400)), np.arange(90) % 3
-    for seconds in (None, 0.02, 0.0001):
+    for seconds in (None, 0.04, 0.0001):
         problem = Problem.from_parameters(tiny(student=MLP, **OPEN), X, y, None, 0, seconds)
         first_set(problem, None)
         plan = problem.parameters.plan

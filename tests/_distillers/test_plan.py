@@ -51,7 +51,8 @@ def blobs(n, *shape):
 SET = {
     "student": partial(MLP, width=9), "method": Unrolled(window=2), "n_steps": 1, "n_epochs": 4,
     "labels": "soft", "data_init": "real", "distill_lr": 0.2, "outer_lr": 0.01,
-    "step_size_rate": 0.0, "batch_size": 20, "n_inits": 3, "max_iter": 2,
+    "step_size_rate": 0.0, "batch_size": 20, "n_inits": 3, "random_share": 0.25,
+    "max_iter": 2,
 }  # fmt: skip
 
 
@@ -308,6 +309,35 @@ def test_with_plenty_of_real_samples_a_known_net_gets_free_labels_and_fewer_step
         assert plans[1]["labels"] == "free"
         assert plans[1]["n_epochs"] < plans[0]["n_epochs"]
         assert plans[1]["outer_lr"] > plans[0]["outer_lr"]
+
+
+@pytest.mark.parametrize(
+    ("init", "n", "share"), [("fixed", 42, 0.5), ("fixed", 150, 0.0), ("random", 42, 0.0)]
+)
+def test_few_real_samples_are_learned_for_random_nets_beside_a_fixed_one(init, n, share):
+    plan, _ = planned(DatasetDistiller(init=init, n_per_class=1), *blobs(n, 3))
+    assert plan["random_share"] == share
+
+
+def test_a_known_net_that_was_given_is_served_alone():
+    (net_,) = small_pool(*blobs(42, 3), 1)
+    plan, _ = planned(DatasetDistiller(init=net_, student=net()), *blobs(42, 3))
+    assert plan["random_share"] == 0
+
+
+def test_few_iterations_are_made_at_a_higher_rate(table):
+    few, many = (planned(DatasetDistiller(max_iter=n), *table)[0] for n in (100, 5000))
+    assert few["outer_lr"] > many["outer_lr"]
+    short, long = (planned(DatasetDistiller(), *table, s)[0] for s in (0.001, 60.0))
+    assert short["outer_lr"] > long["outer_lr"]
+
+
+def test_a_fixed_net_may_share_its_place_with_random_ones(table):
+    alone, mixed, others = (
+        tiny(init="fixed", random_share=share).fit(*table).history_["loss"]
+        for share in (0.0, 0.5, 1.0)
+    )
+    assert alone != mixed != others != alone
 
 
 def test_numbers_are_learned_at_one_rate():

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sklearn_dd._engine import Pool, distinct, draw, generator, hold_out_nets, known_net
-from sklearn_dd._engine.priors import random
+from sklearn_dd._engine.priors import Mixed, random
 
 fresh = random(lambda: nn.Linear(3, 4))
 
@@ -48,6 +48,13 @@ def test_as_many_are_distinct_as_the_pool_has():
 def test_a_pool_draws_one_net_as_a_prior():
     pool = pool_of(3)
     assert {float(pool(generator(i))["weight"]) for i in range(30)} == {0.0, 1.0, 2.0}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_mixed_prior_draws_a_share_from_the_other(share):
+    zero, one = (Pool([net]) for net in pool_of(2).members)
+    found = draw(Mixed(zero, one, share), range(400), 0)["weight"]
+    assert abs(found.mean() - share) < 0.06
 
 
 def test_the_net_of_a_pool_of_one_is_known():

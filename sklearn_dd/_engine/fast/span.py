@@ -237,6 +237,13 @@ class Span:
         """K and A of samples."""
         return torch.cat([rows @ self.samples.T, rows @ self.weights.T], -1)
 
+    def parameters(self, trained: Params) -> Params:
+        """The parameters of the student itself, from those of the student in the span."""
+        weight, bias = self.first.weight, self.first.bias
+        moved = self.weights + trained[_C].T @ self.samples
+        own = {weight: moved} if bias is None else {weight: moved[:, :-1], bias: moved[:, -1]}
+        return {**own, **{name: p for name, p in trained.items() if name != _C}}
+
     def pull_back(self, dx: Tensor, d_real: Tensor) -> Tensor:
         """Gradients with respect to `x` and to what `real` returned, for the distilled samples."""
         n = len(self.samples)

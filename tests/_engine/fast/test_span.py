@@ -16,10 +16,14 @@ from sklearn_dd._engine import (
     Traced,
     Unrolled,
     first_layer,
+    inner_loop,
+    inner_steps,
     naive_hypergradient,
     pure,
+    train,
+    train_students,
 )
-from sklearn_dd._engine.fast.span import SpanDescent
+from sklearn_dd._engine.fast.span import Span, SpanDescent
 from sklearn_dd._engine.fast.tracing import TRACE_AFTER
 
 from ..problems import Problem, assert_same, seeded
@@ -67,6 +71,7 @@ def without_bias() -> nn.Module:
 
 
 BUILDS = [shallow, deep, without_bias]
+each_build = pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.__name__)
 
 
 def in_span(problem: Problem) -> StudentFn:
@@ -145,6 +150,23 @@ def test_where_it_does_not_pay_students_train_on_the_samples(changes, steps):
     problem = Problem(seeded(shallow), SHAPE, **changes)
     Unrolled()(problem.outer(student=in_span(problem)))
     assert not steps
+
+
+@each_build
+@pytest.mark.parametrize("n_inits", [1, 3])
+def test_students_end_with_the_same_parameters(build, n_inits, monkeypatch):
+    """One, or several that are stacked: they still go one by one through the span."""
+    problem = Problem(seeded(build), SHAPE, n_inits=n_inits)
+    student, taken = in_span(problem), []
+    monkeypatch.setattr(inner_loop, "Span", lambda *args: taken.append(Span(*args)) or taken[-1])
+    (group,) = student.groups(problem.params)
+    schedule = problem.x, problem.y, problem.lrs
+    found = train_students(student, group, *schedule)
+    (expected,) = train(problem.student, (group,), inner_steps(*schedule))
+    assert len(taken) == n_inits
+    assert found.keys() == expected.keys()
+    for name, p in found.items():
+        torch.testing.assert_close(p, expected[name], rtol=0, atol=1e-12)
 
 
 def test_half_precision_stays_out_of_the_span(steps):
