@@ -52,9 +52,12 @@ def mean_of_all(z: Array, wanted: int, rng: np.random.Generator) -> Array:
     return z.mean(axis=0, keepdims=True)
 
 
-def means_of_shares(z: Array, wanted: int, rng: np.random.Generator) -> Array:
-    """The means of equal random shares."""
-    return np.stack([share.mean(0) for share in np.array_split(z, wanted)])
+def means_of_halves(z: Array, wanted: int, rng: np.random.Generator) -> Array:
+    """The means of random halves, close to the mean of all; a single one is that mean."""
+    if wanted == 1:
+        return mean_of_all(z, wanted, rng)
+    half = max(1, len(z) // 2)
+    return np.stack([z[rng.permutation(len(z))[:half]].mean(0) for _ in range(wanted)])
 
 
 def cluster_centers(z: Array, wanted: int, rng: np.random.Generator) -> Array:

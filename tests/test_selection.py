@@ -14,13 +14,13 @@ from sklearn_dd._selection import (
     herding,
     k_centers,
     mean_of_all,
-    means_of_shares,
+    means_of_halves,
     random_samples,
 )
 
 from .helpers import BASELINES
 
-CHOOSERS = [means_of_shares, *(kind.choose for kind in BASELINES)]
+CHOOSERS = [means_of_halves, *(kind.choose for kind in BASELINES)]
 
 
 @pytest.fixture
@@ -47,10 +47,12 @@ def test_chosen_samples_are_different_real_ones(z, choose):
     assert_array_equal(np.unique(chosen, axis=0), np.unique(z, axis=0))
 
 
-def test_means_of_shares_have_the_mean_of_all(z):
-    means = means_of_shares(z, 5, rng())
-    assert_allclose(means.mean(axis=0), z.mean(axis=0), atol=1e-6)
-    assert_allclose(means[0], z[:6].mean(axis=0), atol=1e-6)
+def test_means_of_halves_have_the_mean_of_all(z):
+    means = means_of_halves(z, 2000, rng())
+    assert_allclose(means.mean(axis=0), z.mean(axis=0), atol=0.1 * z.std())
+    # Without replacement, the variance of the mean of a half is that of the mean of all.
+    assert_allclose(means.std(axis=0), z.std(axis=0, ddof=1) / np.sqrt(len(z)), rtol=0.1)
+    assert_allclose(means_of_halves(z, 1, rng()), z.mean(axis=0, keepdims=True))
     assert_allclose(mean_of_all(z, 5, rng()), z.mean(axis=0, keepdims=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,10 @@ class Course:
     """Say how much of the finish is over; an outer loop's rates follow it.
 
     The search goes on at constant rates until half of the budget is used or nothing gets
-    better. The finish takes the rest of the budget or, after a search that ended by itself, as many
-    iterations again. It learns from all real samples, because nothing is left to decide that
-    samples would have to be held out for.
+    better. The finish takes the rest of the budget. If the search ended by itself, or if an iterate
+    is kept that is not its last, the finish takes at most as many iterations as led to the iterate
+    that is kept: with more, the set would fit the real samples too well again. It learns from all
+    of them, because nothing is left to decide that samples would have to be held out for.
 
     Parameters
     ----------
@@ -23,23 +25,26 @@ class Course:
     is_settled : callable
         Whether nothing gets better.
     on_finish : callable
-        Called once, between search and finish; says whether there is anything to finish.
+        Called once, between search and finish; returns the iterations that led to the iterate that
+        is kept, 0 if there is nothing to finish.
 
     Attributes
     ----------
     finish_from : int or None
         The iterations done when the finish began; None during the search.
+    at_most : float
+        The iterations of the finish.
     """
 
     def __init__(
         self,
         budget: Callable[[], float],
         is_settled: Callable[[], bool],
-        on_finish: Callable[[], bool],
+        on_finish: Callable[[], int],
     ) -> None:
         self.budget, self.is_settled, self.on_finish = budget, is_settled, on_finish
         self.finish_from: int | None = None
-        self.used_by_search = 0.0
+        self.used_by_search, self.at_most = 0.0, math.inf
 
     def __call__(self, done: int) -> float:
         """Fraction of the finish that is over after ``done`` iterations; 0 during the search."""
@@ -48,13 +53,12 @@ class Course:
             if used < _SEARCH and not self.is_settled():
                 return 0.0
             self.finish_from, self.used_by_search = done, used
-            if not self.on_finish():
-                return 1.0
+            kept = self.on_finish()
+            if self.ended_by_itself or kept < done:
+                self.at_most = kept
         left = 1 - self.used_by_search  # of the budget
         in_budget = (used - self.used_by_search) / left if left > 0 else 1.0
-        if not self.ended_by_itself:
-            return in_budget
-        return max(in_budget, (done - self.finish_from) / max(1, self.finish_from))
+        return max(in_budget, (done - self.finish_from) / self.at_most if self.at_most else 1.0)
 
     @property
     def ended_by_itself(self) -> bool:
@@ -63,8 +67,8 @@ class Course:
 
     def state(self) -> list[Any]:
         """What a resumed fit needs, as JSON holds it."""
-        return [self.finish_from, self.used_by_search]
+        return [self.finish_from, self.used_by_search, self.at_most]
 
     def load(self, state: list[Any]) -> None:
         """Continue from there."""
-        self.finish_from, self.used_by_search = state
+        self.finish_from, self.used_by_search, self.at_most = state

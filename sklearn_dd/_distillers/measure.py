@@ -19,6 +19,7 @@ from .start import continued_set, starting_set
 _DESCENT, _ADAM = (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
 _STARTS = ("kmeans", "mean", "real")
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
+_ENOUGH = 100  # held-out samples
 _SHARE = 1 / 10  # of the budget that this may take
 
 
@@ -26,7 +27,8 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
     """The distilled set before the first outer iteration; completes the plan.
 
     Where the plan is open, the kind of start and the step size are those from which students learn
-    best in the whole schedule, on training samples.
+    best in the whole schedule, on samples that are held out where these are enough: many centres
+    of few samples suit those samples too well.
     """
     p = problem.parameters
     if previous is not None:
@@ -80,8 +82,10 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
 
 
 def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float], float]:
-    """(a set, a step size) -> the mean loss of students on training samples; lower is better."""
-    seen = evenly(problem, problem.training.rows, _MAX_ROWS)
+    """(a set, a step size) -> the mean loss of students; lower is better."""
+    held_out = problem.held_out.rows
+    rows = held_out if len(held_out) >= _ENOUGH else problem.training.rows
+    seen = evenly(problem, rows, _MAX_ROWS)
     indices = distinct(problem.training_prior, n_students)
     params = draw(
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device

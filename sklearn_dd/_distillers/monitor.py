@@ -14,20 +14,27 @@ from .look import Look
 
 _LOOKS, _BETWEEN = 20, 25  # at the set, in a fit of known length; or iterations between two
 _LATE, _FAR = 1 / 20, 200  # late in a fit, a share of the iterations so far, but not more than 200
+_RECENT = 4  # looks whose mean loss is compared: iterates are noisy
+_WORSE = 0.5  # standard errors by which the last iterate may be worse than the one that is kept
 _ASTRAY = 3  # standard errors by which a set is worse than the best if the rates are too large
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
 _CLEARLY = 0.02  # the share of a loss by which a better one is clearly better
-_LOSSES = "best_losses", "latest_losses", "start_losses"  # of the looks that are remembered
+_LOSSES = (
+    "best_losses",
+    "latest_losses",
+    "recent_losses",
+    "start_losses",
+)  # of the looks that are remembered
 
 
 class Monitor:
     """Keep the history of a fit, and choose an iterate.
 
-    Each look scores the distilled set on parts of the held-out samples. The last iterate is kept
-    unless it is worse than the best by more than one standard error of the difference over the
-    parts: differences smaller than that are noise, and the best of many noisy scores is not the
-    best iterate.
+    Each look scores the distilled set on parts of the held-out samples. The mean over the last few
+    looks says how good the iterates there are. The last iterate is kept unless this mean was better
+    before by more than half of its standard error over the parts: differences smaller than that are
+    noise, and the best of many noisy scores is not the best iterate.
 
     Parameters
     ----------
@@ -61,6 +68,7 @@ class Monitor:
         self.best_iter = 0  # the last iteration that was better than all before it,
         self.progress_iter, self.reference = 0, math.inf  # and the last that was clearly better
         self.latest_losses = self.start_losses = self.best_losses
+        self.recent_losses = self.best_losses[None][:0]  # (n_looks, n_parts), after the start
         self.start, self.is_looking = self.best, True
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.dead_share = 0.0  # of students, at the last look
@@ -85,7 +93,7 @@ class Monitor:
         self.best, self.best_losses, self.best_iter = (
             self.distilled.snapshot(), found.losses, self.done
         )  # fmt: skip
-        self.latest_losses = found.losses
+        self.latest_losses, self.recent_losses = found.losses, found.losses[None][:0]
         self._note(_mean(found.losses))
         if self.done == 0:
             self.start, self.start_losses = self.best, self.best_losses
@@ -116,9 +124,12 @@ class Monitor:
         return max(self.every, late if late > _BETWEEN else 0)
 
     def _consider(self, found: Look) -> None:
-        self.latest_losses, self.dead_share = found.losses, found.dead_share
-        if not _mean(found.losses) >= _mean(self.best_losses):
-            self.best, self.best_losses = self.distilled.snapshot(), found.losses
+        n_left_behind = len(self.recent_losses) if self.is_astray else 0  # the loop has returned
+        recent = torch.cat([self.recent_losses[n_left_behind:], found.losses[None]])
+        self.recent_losses, self.latest_losses = recent[-_RECENT:], found.losses
+        self.dead_share = found.dead_share
+        if not _mean(self.recent_losses) >= _mean(self.best_losses):
+            self.best, self.best_losses = self.distilled.snapshot(), self.recent_losses.mean(0)
             self.best_iter = self.done
         self._note(_mean(found.losses))
 
@@ -145,37 +156,38 @@ class Monitor:
     @property
     def is_astray(self) -> bool:
         """Whether the last look was so much worse than the best that the rates are too large."""
-        return self.kept_iter is None and self._excess() > _ASTRAY
+        return self.kept_iter is None and _excess(self.latest_losses, self.best_losses) > _ASTRAY
 
     def _is_best(self) -> bool:
         """Whether the set is the best one, to which the search may just have returned."""
         return all(map(torch.equal, self.distilled.snapshot(), self.best))
 
-    def _excess(self) -> float:
-        return _excess(self.latest_losses, self.best_losses)
+    def keep(self) -> int:
+        """Return to the best iterate if the last one is worse beyond noise; return which is kept.
 
-    def keep(self) -> bool:
-        """Return to the best iterate if the last one is worse beyond noise; is it not the start?"""
+        This is the number of iterations that led to it.
+        """
         self.kept_iter = self.done
         if self.look is None:
-            return True
-        self._consider(self.look())
-        if self._excess() > 1 or self._is_best():
+            return self.done
+        found = self.look()
+        self._consider(found)
+        recent = self.recent_losses.mean(0)
+        if _excess(recent, self.best_losses) > _WORSE or self._is_best():
             self.distilled.restore(self.best)
-            self.kept_iter = self.best_iter
-        else:
-            self.best, self.best_losses = self.distilled.snapshot(), self.latest_losses
+            self.kept_iter, found = self.best_iter, self.look()
+        self.best, self.best_losses = self.distilled.snapshot(), found.losses
         if self.done > 0 and _excess(self.best_losses, self.start_losses) > 1:
             self.distilled.restore(self.start)
             self.kept_iter = 0
-        return self.kept_iter > 0 or self.done == 0
+        return self.kept_iter
 
     def end(self) -> None:
         """Return to the iterate of the search if the finish made it worse."""
-        if self.look is not None and self.done > 0:
-            self.latest_losses = self.look().losses
-            if self._excess() > 1:
-                self.distilled.restore(self.best)
+        if self.look is None or self.done == 0:
+            return
+        if _excess(self.look().losses, self.best_losses) > 1:
+            self.distilled.restore(self.best)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""

@@ -154,7 +154,7 @@ class Run:
             return "not finite"
         if self.monitor.kept_iter == 0:
             return "no better than the start"
-        if self.course.ended_by_itself:
+        if self.course.at_most < math.inf:
             return "no longer improved"
         in_iterations = self.max_iter is not None and self.monitor.done >= self.max_iter
         return "max_iter" if in_iterations else "max_time"

@@ -16,7 +16,7 @@ from .._selection import (
     Chooser,
     choose_by_class,
     cluster_centers,
-    means_of_shares,
+    means_of_halves,
     random_samples,
 )
 
@@ -27,7 +27,7 @@ _SMOOTHING = 0.1  # share of the probability that soft labels spread over all cl
 
 CHOOSERS: dict[str, Chooser] = {
     "real": random_samples,
-    "mean": means_of_shares,
+    "mean": means_of_halves,
     "kmeans": cluster_centers,
 }
 
@@ -123,7 +123,8 @@ def _samples(
         distinct = _distinct(z)
         if data_init == "real" or len(distinct) < wanted:
             z = distinct
-        return choose(_enough(z, wanted, rng), wanted, rng)
+        chosen = choose(_enough(z, wanted, rng), wanted, rng)
+        return _enough(_distinct(chosen), wanted, rng)  # halves of few samples can be equal
 
     return choose_by_class(
         real.X, [_members(real.y, rows, c) for c in range(len(real.counts))], real.counts,
@@ -160,6 +161,7 @@ def _pairs(
         x, y = _noise(n_steps, batch, units, rng), y[:wanted]
     else:
         pairs = CHOOSERS[data_init](np.hstack([z, y]), wanted, rng)
+        pairs = _enough(_distinct(pairs), wanted, rng)
         x, y = torch.from_numpy(pairs[:, : z.shape[1]]), pairs[:, z.shape[1] :]
         x = x.reshape(n_steps, batch, *units.sample_shape)
     return x, torch.from_numpy(np.ascontiguousarray(y)).reshape(n_steps, batch, -1)

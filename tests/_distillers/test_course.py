@@ -13,10 +13,13 @@ from ..helpers import Watched, tiny
 
 
 class Budget:
-    """A limit of ``n`` iterations, and a monitor that is settled after ``settled`` of them."""
+    """A limit of ``n`` iterations, and a monitor that is settled after ``settled`` of them.
 
-    def __init__(self, n=None, settled=None, improves=True):
-        self.n, self.settled, self.improves, self.done, self.n_finishes = n, settled, improves, 0, 0
+    It keeps the iterate ``kept``, by default the last one.
+    """
+
+    def __init__(self, n=None, settled=None, kept=None):
+        self.n, self.settled, self.kept, self.done, self.n_finishes = n, settled, kept, 0, 0
 
     def course(self):
         return Course(
@@ -27,7 +30,7 @@ class Budget:
 
     def finish(self):
         self.n_finishes += 1
-        return self.improves
+        return self.done if self.kept is None else self.kept
 
     def run(self, course, n=100):
         """Fractions of the finish that are over before each iteration, until the end."""
@@ -83,7 +86,13 @@ def test_without_a_limit_a_search_goes_on_until_nothing_gets_better():
     assert Budget().run(Budget().course(), 50) == [0] * 50
 
 
-@pytest.mark.parametrize("budget", [Budget(10, improves=False), Budget(settled=3, improves=False)])
+def test_the_finish_is_no_longer_than_the_way_to_the_iterate_that_is_kept():
+    """With more iterations, it would fit the real samples too well again."""
+    budget = Budget(20, kept=2)
+    assert budget.run(budget.course()) == [0] * 11 + [1 / 2, 1]
+
+
+@pytest.mark.parametrize("budget", [Budget(10, kept=0), Budget(settled=3, kept=0)])
 def test_where_there_is_nothing_to_finish_the_fit_ends(budget):
     found = budget.run(budget.course())
     assert found[-1] == 1

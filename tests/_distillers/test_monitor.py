@@ -35,8 +35,10 @@ def watched(looks, patience=None, max_iter=20):
     Look 0 is at the start; the last one is for ``keep``.
     """
     distilled = DistilledSet(torch.zeros(1, 1, 1), torch.ones(1, 1, 1), torch.ones(1, 1))
-    found = (Look(torch.as_tensor(losses, dtype=torch.float64), 0.5, 0.0) for losses in looks)
-    monitor = Monitor(distilled, lambda: next(found), max_iter, patience)
+    found = [Look(torch.as_tensor(losses, dtype=torch.float64), 0.5, 0.0) for losses in looks]
+    found.reverse()
+    look = lambda: found.pop() if len(found) > 1 else found[0]  # noqa: E731
+    monitor = Monitor(distilled, look, max_iter, patience)
     monitor.begin(is_last=True)
     for i in range(1, len(looks) - 1):
         iterate(monitor, i)
@@ -59,10 +61,10 @@ def test_the_last_iterate_is_kept_where_none_was_better():
     assert held(monitor) == monitor.kept_iter == 2
 
 
-@pytest.mark.parametrize(("errors", "kept"), [(0.5, 3), (0.97, 3), (1.03, 1), (5, 1)])
-def test_a_last_iterate_is_left_if_it_is_worse_by_more_than_a_standard_error(errors, kept):
+@pytest.mark.parametrize(("errors", "kept"), [(0.2, 5), (0.47, 5), (0.53, 1), (5, 1)])
+def test_the_last_iterates_are_left_if_they_are_worse_by_half_a_standard_error(errors, kept):
     worse = ONE + errors * ERROR + ALTERNATING
-    monitor = watched([3 * ONE, ONE, 2 * ONE, 2 * ONE, worse])
+    monitor = watched([3 * ONE, ONE, *4 * [worse], worse])
     assert monitor.keep()
     assert held(monitor) == monitor.kept_iter == kept
 
@@ -90,8 +92,6 @@ def test_noise_leads_not_astray(seed):
     monitor.keep()
     by_rule, by_best = truth[held(monitor) - 1], truth[best - 1]
     assert by_rule <= by_best
-    worse = looks[-1] - looks[best - 1]
-    assert held(monitor) == (best if worse.mean() > worse.std(ddof=1) / 4 else 20)
 
 
 def test_over_many_fits_the_rule_does_better_than_the_best_look():
@@ -117,10 +117,26 @@ def test_the_start_is_returned_where_nothing_is_better():
     assert held(monitor) == monitor.kept_iter == 0
 
 
-@pytest.mark.parametrize(("errors", "kept"), [(0.97, 1), (1.03, 0)])
-def test_an_iterate_may_be_worse_than_the_start_by_a_standard_error(errors, kept):
-    monitor = watched([ONE, 2 * ONE, ONE + errors * ERROR + ALTERNATING])
-    assert monitor.keep() == (kept > 0)
+def test_a_search_that_fits_the_samples_too_well_is_left_early():
+    """The truth gets better, then slowly worse, and looks are noisy."""
+    rng = np.random.default_rng(0)
+    by_rule, by_last = [], []
+    for _ in range(200):
+        truth = 1 + 0.1 * np.abs(np.linspace(-0.5, 1.5, 20))
+        looks = truth[:, None] + rng.normal(scale=0.3, size=(20, 16))
+        monitor = watched([3 * ONE, *looks, looks[-1]])
+        monitor.keep()
+        by_rule.append(truth[held(monitor) - 1])
+        by_last.append(truth[-1])
+    assert np.mean(by_rule) < 1.04
+    assert np.mean(by_last) > 1.14
+
+
+@pytest.mark.parametrize(("errors", "kept"), [(0.47, 1), (0.53, 0)])
+def test_an_iterate_may_be_worse_than_the_start_by_half_a_standard_error(errors, kept):
+    worse = ONE + errors * ERROR + ALTERNATING
+    monitor = watched([ONE, worse, worse])
+    assert monitor.keep() == kept
     assert held(monitor) == monitor.kept_iter == kept
 
 
@@ -132,7 +148,7 @@ def test_an_iterate_may_be_worse_than_the_start_by_a_standard_error(errors, kept
     ],
 )
 def test_an_iterate_that_is_not_finite_is_not_kept(nothing):
-    monitor = watched([3 * ONE, ONE, nothing * ONE, nothing * ONE])
+    monitor = watched([3 * ONE, ONE, nothing * ONE, nothing * ONE, ONE])
     assert monitor.best_iter == 1
     assert monitor.is_astray
     assert monitor.keep()
@@ -147,7 +163,7 @@ def test_whatever_is_finite_is_better_than_a_start_that_is_not():
 
 def test_before_the_first_iteration_there_is_only_the_start():
     monitor = watched([ONE, ONE])
-    assert monitor.keep()
+    assert monitor.keep() == 0
     assert held(monitor) == 0
 
 
@@ -289,8 +305,9 @@ def test_a_clearly_worse_last_iterate_is_left_for_the_best_one(table):
         data_init="noise",
     ).fit(*table)  # fmt: skip
     kept = kept_of(distiller)
-    assert 0 < kept <= 9
-    assert distiller.stop_reason_ == "max_iter"
+    assert 0 < kept <= 12
+    assert distiller.n_iter_ < 30
+    assert distiller.stop_reason_ == "no longer improved"
 
 
 def test_without_a_held_out_part_the_last_iterate_is_kept(table):
