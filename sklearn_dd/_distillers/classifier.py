@@ -111,9 +111,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           logit.
     data_init : {"auto", "noise", "real", "kmeans", "mean"} or array-like, default="auto"
         Where the synthetic samples start: standard normal noise, random real samples, k-means
-        centres of each class, or means of random parts of each class. An array sets them directly,
+        centres of each class, or means of random halves of each class. An array sets them directly,
         in the units of X and ordered by step. ``"auto"``: the plan decides. It takes ``"kmeans"``,
-        ``"mean"`` or ``"real"``, from whichever students learn best on training samples.
+        ``"mean"`` or ``"real"``, from whichever students learn best on held-out samples.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of images. It is drawn anew in each outer iteration and applied
         alike to all real and synthetic images. A callable takes images
@@ -130,7 +130,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           which is that of the learned schedule, may choose an iterate too early.
     distill_lr : float or None, default=None
         Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
-        suit the student's optimiser, it takes the one with which students learn best on training
+        suit the student's optimiser, it takes the one with which students learn best on held-out
         samples.
     max_iter : int or None, default=None
         Largest number of outer iterations, which are gradient steps on the synthetic samples.
@@ -142,7 +142,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for the samples, in standard deviations of X. It
         is constant in the search, and falls to 0 along a cosine in the finish. ``None``: the plan
-        decides. It takes a value that suits the method.
+        decides. It takes 0.02, and more for few iterations or for one known net.
     step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
         step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:
@@ -258,8 +258,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     If the values of an outer iteration are not finite, it is undone and the outer learning rates
     are halved. After five such iterations in a row, the fit ends with a warning.
 
-    The last iterate of the search is kept, unless it is worse than the best one by more than a
-    standard error. A fit that does no better than its own start returns the start, with a warning.
+    The last iterate of the search is kept, unless earlier ones were better on held-out samples by
+    more than noise. The finish is then short. A fit that does no better than its own start returns
+    the start, with a warning.
 
     References
     ----------

@@ -73,9 +73,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Where the synthetic samples and their targets start.
 
         - ``"auto"``: the plan decides. It takes ``"kmeans"``, ``"mean"`` or ``"real"``, from
-          whichever students learn best on training samples.
+          whichever students learn best on held-out samples.
         - ``"real"``: random real samples with their targets.
-        - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random parts, of samples and
+        - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of samples and
           targets together.
         - ``"noise"``: standard normal noise, with the targets of random real samples.
         - An array sets the samples directly, in the units of X and ordered by step. Each gets the
@@ -87,7 +87,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         ordinary loops too, as in ``DatasetDistiller``.
     distill_lr : float or None, default=None
         Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
-        suit the student's optimiser, it takes the one with which students learn best on training
+        suit the student's optimiser, it takes the one with which students learn best on held-out
         samples.
     max_iter : int or None, default=None
         Largest number of outer iterations, which are gradient steps on the synthetic samples.
@@ -99,7 +99,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for samples and targets, in standard deviations
         of X and y. It is constant in the search, and falls to 0 along a cosine in the finish.
-        ``None``: the plan decides. It takes a value that suits the method.
+        ``None``: the plan decides. It takes 0.02, or 0.05 for few iterations.
     step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
         step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:
