@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 _SEARCH = 1 / 2  # of a budget; the rest is the finish
+_EARLY = 1 / 2  # of the search; before that, an iterate that is kept says that more would be worse
 
 
 class Course:
@@ -14,7 +15,7 @@ class Course:
 
     The search goes on at constant rates until half of the budget is used or nothing gets
     better. The finish takes the rest of the budget. If the search ended by itself, or if an iterate
-    is kept that is not its last, the finish takes at most as many iterations as led to the iterate
+    of its first half is kept, the finish takes at most as many iterations as led to the iterate
     that is kept: with more, the set would fit the real samples too well again. It learns from all
     of them, because nothing is left to decide that samples would have to be held out for.
 
@@ -54,7 +55,7 @@ class Course:
                 return 0.0
             self.finish_from, self.used_by_search = done, used
             kept = self.on_finish()
-            if self.ended_by_itself or kept < done:
+            if self.ended_by_itself or kept < _EARLY * done:
                 self.at_most = kept
         left = 1 - self.used_by_search  # of the budget
         in_budget = (used - self.used_by_search) / left if left > 0 else 1.0

@@ -92,6 +92,12 @@ def test_the_finish_is_no_longer_than_the_way_to_the_iterate_that_is_kept():
     assert budget.run(budget.course()) == [0] * 11 + [1 / 2, 1]
 
 
+def test_after_a_late_iterate_the_finish_takes_the_rest_of_the_budget():
+    """A late one is better by chance; the search was still getting better."""
+    budget = Budget(20, kept=5)
+    assert budget.run(budget.course()) == pytest.approx([0] * 11 + [k / 10 for k in range(1, 11)])
+
+
 @pytest.mark.parametrize("budget", [Budget(10, kept=0), Budget(settled=3, kept=0)])
 def test_where_there_is_nothing_to_finish_the_fit_ends(budget):
     found = budget.run(budget.course())
