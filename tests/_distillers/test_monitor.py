@@ -306,8 +306,6 @@ def test_a_clearly_worse_last_iterate_is_left_for_the_best_one(table):
     ).fit(*table)  # fmt: skip
     kept = kept_of(distiller)
     assert 0 < kept <= 12
-    assert distiller.n_iter_ < 30
-    assert distiller.stop_reason_ == "no longer improved"
 
 
 def test_without_a_held_out_part_the_last_iterate_is_kept(table):
