@@ -308,6 +308,16 @@ def test_a_clearly_worse_last_iterate_is_left_for_the_best_one(table):
     assert 0 < kept <= 12
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_where_there_is_nothing_to_learn_the_fit_does_not_go_on(seed):
+    """Labels are random: whatever is learned fits the real samples too well."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(300, 20)), rng.integers(2, size=300)
+    fitted = tiny(n_per_class=10, max_iter=200, validation_fraction=0.3).fit(X, y)
+    assert fitted.n_iter_ < 150
+    assert fitted.stop_reason_ in ("no longer improved", "no better than the start")
+
+
 def test_without_a_held_out_part_the_last_iterate_is_kept(table):
     method = Watched()
     distiller = tiny(method=method, max_iter=5, validation_fraction=0, outer_lr=0.3).fit(*table)
