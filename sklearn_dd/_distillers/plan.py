@@ -71,7 +71,7 @@ class Plan(Mapping[str, Any]):
         seconds: float | None = None,
     ) -> None:
         self._values, self.reasons, self.seconds = dict(values), dict(reasons), seconds
-        self.iterations = self._values.get("max_iter") or math.inf  # that are expected, at most
+        self._iterations = self._values.get("max_iter") or math.inf  # that are expected, at most
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -170,7 +170,7 @@ def plan_student(
 
     width = next((w for w in _WIDTHS if iterations(w) >= _ITERATIONS), _WIDTHS[-1])
     if is_open(plan["student"]):
-        plan.iterations = min(plan.iterations, iterations(width))
+        plan._iterations = min(plan._iterations, iterations(width))
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
 
 
@@ -213,7 +213,7 @@ def plan_learning(
     plan.decide("labels", "hard", "any model can learn from them")
     if is_free:
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
-    if plan.iterations <= _SHORT and not by_windows:
+    if plan._iterations <= _SHORT and not by_windows:
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
