@@ -15,6 +15,7 @@ _KEYS = {
     "parameters", "seed", "history", "progress", "next_look", "kept", "looking", "course", "phase",
     "seconds", "budget",
 }  # fmt: skip
+_COURSE = 4  # numbers that a course is described by
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Checkpoint:
         if path is None:
             return cls()
         tensors, metadata = FORMAT.read(path)
-        if isinstance(metadata, dict) and "best_score" in metadata:
+        if isinstance(metadata, dict) and _is_earlier(metadata):
             raise ValueError(
                 f"{os.fspath(path)!r} is a checkpoint of an earlier version, whose fits took "
                 "another course. End that fit with the version that began it, or start afresh."
@@ -63,3 +64,9 @@ class Checkpoint:
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix``, without it."""
         return {k.removeprefix(prefix): t for k, t in self.tensors.items() if k.startswith(prefix)}
+
+
+def _is_earlier(metadata: dict[str, Any]) -> bool:
+    """Whether a fit of an earlier version wrote the file."""
+    course = metadata.get("course", [None] * _COURSE)
+    return "best_score" in metadata or len(course) != _COURSE

@@ -259,7 +259,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     are halved. After five such iterations in a row, the fit ends with a warning.
 
     The last iterate of the search is kept, unless earlier ones were better on held-out samples by
-    more than noise. The finish is then short. A fit that does no better than its own start returns
+    more than noise. A fit that does no better than its own start returns
     the start, with a warning.
 
     References

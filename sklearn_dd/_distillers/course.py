@@ -33,6 +33,8 @@ class Course:
     ----------
     finish_from : int or None
         The iterations done when the finish began; None during the search.
+    search_from : int or None
+        The iterations of earlier phases, done when the search began; None before it.
     at_most : float
         The iterations of the finish.
     """
@@ -44,18 +46,21 @@ class Course:
         on_finish: Callable[[], int],
     ) -> None:
         self.budget, self.is_settled, self.on_finish = budget, is_settled, on_finish
+        self.search_from: int | None = None
         self.finish_from: int | None = None
         self.used_by_search, self.at_most = 0.0, math.inf
 
     def __call__(self, done: int) -> float:
         """Fraction of the finish that is over after ``done`` iterations; 0 during the search."""
         used = min(1.0, self.budget())
+        if self.search_from is None:
+            self.search_from = done
         if self.finish_from is None:
             if used < _SEARCH and not self.is_settled():
                 return 0.0
             self.finish_from, self.used_by_search = done, used
-            kept = self.on_finish()
-            if self.ended_by_itself or kept < _EARLY * done:
+            kept = max(0, self.on_finish() - self.search_from)
+            if self.ended_by_itself or kept < _EARLY * (done - self.search_from):
                 self.at_most = kept
         left = 1 - self.used_by_search  # of the budget
         in_budget = (used - self.used_by_search) / left if left > 0 else 1.0
@@ -68,8 +73,8 @@ class Course:
 
     def state(self) -> list[Any]:
         """What a resumed fit needs, as JSON holds it."""
-        return [self.finish_from, self.used_by_search, self.at_most]
+        return [self.search_from, self.finish_from, self.used_by_search, self.at_most]
 
     def load(self, state: list[Any]) -> None:
         """Continue from there."""
-        self.finish_from, self.used_by_search, self.at_most = state
+        self.search_from, self.finish_from, self.used_by_search, self.at_most = state

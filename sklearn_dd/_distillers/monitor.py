@@ -124,8 +124,7 @@ class Monitor:
         return max(self.every, late if late > _BETWEEN else 0)
 
     def _consider(self, found: Look) -> None:
-        n_left_behind = len(self.recent_losses) if self.is_astray else 0  # the loop has returned
-        recent = torch.cat([self.recent_losses[n_left_behind:], found.losses[None]])
+        recent = torch.cat([self.recent_losses, found.losses[None]])
         self.recent_losses, self.latest_losses = recent[-_RECENT:], found.losses
         self.dead_share = found.dead_share
         if not _mean(self.recent_losses) >= _mean(self.best_losses):
@@ -170,17 +169,26 @@ class Monitor:
         self.kept_iter = self.done
         if self.look is None:
             return self.done
-        found = self.look()
-        self._consider(found)
-        recent = self.recent_losses.mean(0)
-        if _excess(recent, self.best_losses) > _WORSE or self._is_best():
+        if not len(self.recent_losses) or self.history["validation_iter"][-1:] != [self.done]:
+            self._consider(self.look())
+        losses = self.latest_losses
+        if _excess(self.recent_losses.mean(0), self.best_losses) > _WORSE or self._is_best():
             self.distilled.restore(self.best)
-            self.kept_iter, found = self.best_iter, self.look()
-        self.best, self.best_losses = self.distilled.snapshot(), found.losses
+            self.kept_iter, losses = self.best_iter, self.look().losses
+        self.best, self.best_losses = self.distilled.snapshot(), losses
         if self.done > 0 and _excess(self.best_losses, self.start_losses) > 1:
             self.distilled.restore(self.start)
             self.kept_iter = 0
         return self.kept_iter
+
+    @property
+    def returns_start(self) -> bool:
+        """Whether the search did no better than the start, which is kept."""
+        return self.kept_iter == 0 and self.done > 0
+
+    def forget(self) -> None:
+        """Take no account of the last looks, because the loop has changed the set by hand."""
+        self.recent_losses = self.recent_losses[:0]
 
     def end(self) -> None:
         """Return to the iterate of the search if the finish made it worse."""

@@ -32,8 +32,8 @@ class Plan(Mapping[str, Any]):
     """The parameters that a fit was run with, and why.
 
     A plan is a mapping from names of parameters to values. Parameters that the user set keep their
-    values; the rest is decided from the data, the budget and the seed. The choice uses training
-    samples only.
+    values; the rest is decided from the data, the budget and the seed. The choice uses no test
+    data.
 
     Parameters
     ----------
@@ -163,13 +163,15 @@ def plan_student(
 
     def iterations(width: int) -> float:
         # In the span of the samples, steps see no more values than there are samples.
-        step = 2 * width * (min(n_values, n_samples) + n_outputs) * n_samples
+        spans = n_samples <= width and 2 * n_samples <= n_values
+        step = 2 * width * ((n_samples if spans else n_values) + n_outputs) * n_samples
         outer_pass = 2 * width * (n_values + n_outputs) * (n_samples + _BATCH)
         # A step and its reverse take about nine forward passes, the outer pass takes three.
         return operations(plan) / (9 * _PASSES * step + 3 * outer_pass)
 
-    width = next((w for w in _WIDTHS if iterations(w) >= _ITERATIONS), _WIDTHS[-1])
-    if is_open(plan["student"]):
+    enough = (w for w in _WIDTHS if iterations(w) >= _ITERATIONS)
+    width = next(enough, max(_WIDTHS, key=iterations))
+    if is_open(plan["student"]) and plan.seconds is not None:
         plan._iterations = min(plan._iterations, iterations(width))
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
 
@@ -213,7 +215,9 @@ def plan_learning(
     plan.decide("labels", "hard", "any model can learn from them")
     if is_free:
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
-    if plan._iterations <= _SHORT and not by_windows:
+    if by_windows:
+        plan.decide("outer_lr", _OUTER_LR, "for this method")
+    if plan._iterations <= _SHORT:
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
@@ -223,7 +227,7 @@ def plan_learning(
     plan.decide("n_inits", 1, "more iterations do more than more students")
     if init == "fixed" and not has_plenty:
         plan.decide("random_share", 0.5, "so that the set does not fit few samples too well")
-    plan.decide("random_share", 0.0, "the set serves the nets of init alone")
+    plan.decide("random_share", 0.0, "students start as init says")
 
 
 def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bool:

@@ -181,9 +181,9 @@ class Problem:
             for part in (*rows, np.sort(np.concatenate(rows)))
         )
         fraction = p.validation_fraction if len(held_out) else 0.0
-        priors = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
+        halves = hold_out_nets(prior, fraction, generator(seed, Stream.HELD_OUT))
         return cls(
-            p, real, training, held_out, everything, spec, student, prior, *priors, phases, recipe,
+            p, real, training, held_out, everything, spec, student, prior, *halves, phases, recipe,
             objective, _fixed_parameters(distiller, spec, init), seed, device, reducer,
         )  # fmt: skip
 
@@ -210,7 +210,7 @@ class Problem:
     ) -> OuterLoop:
         """The loop that improves ``distilled`` in place, until ``progress`` is 1."""
         p, prior = self.parameters, self.training_prior
-        if p.random_share:
+        if p.random_share and isinstance(prior, Pool):
             prior = priors.Mixed(prior, priors.random(self.spec), p.random_share)
         return OuterLoop(
             distilled, method, self.student, prior, sample, objective,

@@ -59,7 +59,7 @@ class Run:
         )  # fmt: skip
         last = problem.phases[-1] if problem.phases else None
         self.course = Course(
-            lambda: self._used_of(last), lambda: self.monitor.is_settled, self.monitor.keep
+            lambda: self._used_of(last), lambda: self.monitor.is_settled, self._keep
         )
         self.is_interrupted = False
         self.learns_step_sizes = p.step_size_rate > 0
@@ -96,8 +96,10 @@ class Run:
             return None
         if self.monitor.dead_share > 0 and self.learns_step_sizes:
             self.loop.calm()
+            self.monitor.forget()
         elif self.monitor.is_astray:
             self.loop.retreat(self.monitor.best)
+            self.monitor.forget()
         else:
             self.loop.advance()
         return score
@@ -107,11 +109,11 @@ class Run:
         self.is_interrupted = is_interrupted
         if self.course.finish_from is None and self.monitor.done:
             self.monitor.keep()
-        elif self.monitor.kept_iter:
+        elif not self.monitor.returns_start:
             self.monitor.end()
         if self.monitor.done and self.learns_step_sizes:
             self._steady()
-        if self.monitor.kept_iter == 0 and self.monitor.done and not is_interrupted:
+        if self.monitor.returns_start and not is_interrupted:
             warn_user(
                 "Distillation did not improve on its start, so the start is returned: "
                 f"data_init={self.problem.parameters.data_init!r} with step sizes of "
@@ -122,6 +124,13 @@ class Run:
                 "Some students learn nothing from the distilled data: their outputs are constant "
                 "or not finite. Lower distill_lr, or take a student that normalises its layers."
             )
+
+    def _keep(self) -> int:
+        """Choose an iterate, from which the finish goes on."""
+        kept = self.monitor.keep()
+        if self.loop is not None:
+            self.loop.last_finite = self.distilled.snapshot()
+        return kept
 
     def _steady(self) -> None:
         """Shorten all step sizes if the mean student then learns better.
@@ -152,7 +161,7 @@ class Run:
             return "interrupted"
         if self.monitor.n_rejected:
             return "not finite"
-        if self.monitor.kept_iter == 0:
+        if self.monitor.returns_start:
             return "no better than the start"
         if self.course.at_most < math.inf:
             return "no longer improved"

@@ -160,8 +160,10 @@ def _pairs(
     elif data_init == "noise":
         x, y = _noise(n_steps, batch, units, rng), y[:wanted]
     else:
-        pairs = CHOOSERS[data_init](np.hstack([z, y]), wanted, rng)
-        pairs = _enough(_distinct(pairs), wanted, rng)
+        pairs = np.hstack([z, y])
+        if data_init == "real":
+            pairs = _distinct(pairs)
+        pairs = _enough(_distinct(CHOOSERS[data_init](pairs, wanted, rng)), wanted, rng)
         x, y = torch.from_numpy(pairs[:, : z.shape[1]]), pairs[:, z.shape[1] :]
         x = x.reshape(n_steps, batch, *units.sample_shape)
     return x, torch.from_numpy(np.ascontiguousarray(y)).reshape(n_steps, batch, -1)

@@ -92,6 +92,12 @@ def test_the_finish_is_no_longer_than_the_way_to_the_iterate_that_is_kept():
     assert budget.run(budget.course()) == [0] * 11 + [1 / 2, 1]
 
 
+def test_iterations_of_earlier_phases_do_not_count():
+    budget = Budget(30, kept=12)
+    budget.done = 10
+    assert budget.run(budget.course()) == [0] * 6 + [1 / 2, 1]
+
+
 def test_after_a_late_iterate_the_finish_takes_the_rest_of_the_budget():
     """A late one is better by chance; the search was still getting better."""
     budget = Budget(20, kept=5)

@@ -48,10 +48,10 @@ def start_of(problem, kind):
     )  # fmt: skip
 
 
-def naive_loss(problem, start, size):
-    """The mean loss on all training samples of four students, each trained by a plain loop."""
+def naive_loss(problem, start, size, rows=None):
+    """The mean loss on training samples of four students, each trained by a plain loop."""
     x, y = (t.detach() for t in (start.x, start.y))
-    rows, module = problem.training.rows, problem.spec()
+    rows, module = problem.training.rows if rows is None else rows, problem.spec()
     real_x = problem.recipe.units(torch.tensor(np.float32(problem.real.X[rows])))
     real_y = torch.tensor(problem.real.y[rows])
     params = draw(problem.training_prior, range(4), problem.seed, Stream.START)
@@ -162,7 +162,7 @@ def test_students_that_diverge_count_as_the_worst(table):
     assert problem.parameters.plan["distill_lr"] == DESCENT[int(np.argmin(found[:2]))]
 
 
-def test_nothing_is_measured_on_what_is_held_out(table):
+def test_where_few_samples_are_held_out_nothing_is_measured_on_them(table):
     """Other held-out samples, of the same seed and in the same places: the same choice."""
     X, y = table
     problem = problem_of(tiny(validation_fraction=0.3, standardize=False, **OPEN), X / X.max(0), y)
@@ -176,6 +176,23 @@ def test_nothing_is_measured_on_what_is_held_out(table):
     assert dict(problem.parameters.plan) == dict(again.parameters.plan) | {
         "student": problem.parameters.plan["student"]
     }
+
+
+def test_where_enough_are_held_out_starts_are_compared_on_them():
+    """Their labels differ from those of training, so that the two disagree."""
+    rng, y = np.random.default_rng(0), np.arange(600) % 3
+    X = (rng.normal(size=(600, 5)) + 3 * rng.normal(size=(6, 5))[np.arange(600) % 6]).round(4)
+    open_ = {"validation_fraction": 0.3, "data_init": "auto", "n_per_class": 2}
+    rows = problem_of(tiny(**open_), X, y).held_out.rows
+    assert len(rows) >= 100
+    y = y.copy()
+    y[rows] = np.roll(y[rows], 1)
+    problem = problem_of(tiny(**open_), X, y)
+    found = {kind: naive_loss(problem, start_of(problem, kind), 0.3, rows) for kind in KINDS}
+    on_training = {kind: naive_loss(problem, start_of(problem, kind), 0.3) for kind in KINDS}
+    first_set(problem, None)
+    assert problem.parameters.plan["data_init"] == min(found, key=found.get)
+    assert min(found, key=found.get) != min(on_training, key=on_training.get)
 
 
 def test_no_student_of_the_measurement_is_one_that_the_set_is_judged_by(table):
