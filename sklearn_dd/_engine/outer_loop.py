@@ -17,7 +17,8 @@ from .reducer import Alone, Reducer
 from .seeds import Stream, generator
 from .student_fn import StudentFn
 
-_RAISE = 1.2
+_RAISE = 1.2  # of rates that were lowered
+_LOWER = 0.8  # of the rates that they may rise to again, after these have led astray
 
 Sampler = Callable[[torch.Generator], tuple[Tensor, Tensor]]
 """A generator -> a real batch: x (n, *sample_shape) and y (n,) or (n, n_outputs)."""
@@ -111,7 +112,7 @@ class OuterLoop:
         self.progress, self.reducer = progress, reducer or Alone()
 
         self.learning_rates = [lr, step_size_lr]
-        self.highest = lr, step_size_lr
+        self.highest = [lr, step_size_lr]
         groups = [distilled.samples, [distilled.free_lrs]]
         # β₁ = 0.5 is the paper's: gradients of fresh students and batches are noisy. With
         # β₂ = 0.999 one very large gradient would shorten the steps of a thousand iterations.
@@ -173,13 +174,17 @@ class OuterLoop:
         return Hypergradient(*self.reducer.mean(own, len(mine) / self.n_inits))
 
     def retreat(self, snapshot: list[Tensor]) -> None:
-        """Return to an earlier distilled set, and halve the learning rates."""
+        """Return to an earlier distilled set, and halve the learning rates.
+
+        They may rise again, but not quite to where they were.
+        """
         self.distilled.restore(snapshot)
         self.last_finite = self.distilled.snapshot()
         self.learning_rates = [lr / 2 for lr in self.learning_rates]
+        self.highest = [_LOWER * lr for lr in self.highest]
 
     def advance(self) -> None:
-        """Raise learning rates that were lowered, up to where they began."""
+        """Raise learning rates that were lowered, up to the highest that are allowed."""
         self.learning_rates = [
             min(_RAISE * lr, most)
             for lr, most in zip(self.learning_rates, self.highest, strict=True)
@@ -197,6 +202,7 @@ class OuterLoop:
             "done": torch.tensor(self.done),
             "undone": torch.tensor(self.n_rejected),
             "rates": torch.tensor(self.learning_rates, dtype=torch.float64),
+            "highest": torch.tensor(self.highest, dtype=torch.float64),
         }
         for k, p in enumerate(self.distilled.free):
             # Adam has no moments before its first step.
@@ -222,7 +228,7 @@ class OuterLoop:
         self.distilled.restore([state[f"free.{k}"] for k in indices])
         self.last_finite = [state[f"sound.{k}"].clone() for k in indices]
         self.done, self.n_rejected = int(state["done"]), int(state["undone"])
-        self.learning_rates = state["rates"].tolist()
+        self.learning_rates, self.highest = state["rates"].tolist(), state["highest"].tolist()
         prefix = "estimator."
         self.method.load_state_dict(
             {k.removeprefix(prefix): t.clone() for k, t in state.items() if k.startswith(prefix)}
