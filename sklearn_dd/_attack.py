@@ -258,7 +258,7 @@ def attack_report(
     real = data.real_data(samples, indices, distiller.device)
     before, after = (
         _attack_scores(chosen.outputs(real), indices, resolved, counts)
-        for chosen in (replace(training, steps=[]), training)
+        for chosen in (replace(training, lrs=training.lrs[:0]), training)
     )
     return AttackReport(before, after)
 

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 _SEARCH = 1 / 2  # of a budget; the rest is the finish
-_EARLY = 1 / 2  # of the search; before that, an iterate that is kept says that more would be worse
+# An iterate that is kept says that more would be worse if it is from so early in the search, and if
+# so many iterations after it were no better: fewer may be worse by chance.
+_EARLY, _FEWEST_AFTER = 1 / 2, 150
 
 
 class Course:
     """Say how much of the finish is over; an outer loop's rates follow it.
 
     The search goes on at constant rates until half of the budget is used or nothing gets
-    better. The finish takes the rest of the budget. If the search ended by itself, or if an iterate
-    of its first half is kept, the finish takes at most as many iterations as led to the iterate
+    better. The finish takes the rest of the budget. If the search ended by itself, or if an early
+    iterate is kept, the finish takes at most as many iterations as led to the iterate
     that is kept: with more, the set would fit the real samples too well again. It learns from all
     of them, because nothing is left to decide that samples would have to be held out for.
 
@@ -60,7 +62,9 @@ class Course:
                 return 0.0
             self.finish_from, self.used_by_search = done, used
             kept = max(0, self.on_finish() - self.search_from)
-            if self.ended_by_itself or kept < _EARLY * (done - self.search_from):
+            n = done - self.search_from
+            is_early = kept < _EARLY * n and n - kept >= _FEWEST_AFTER
+            if n and (kept == 0 or self.ended_by_itself or is_early):
                 self.at_most = kept
         left = 1 - self.used_by_search  # of the budget
         in_budget = (used - self.used_by_search) / left if left > 0 else 1.0

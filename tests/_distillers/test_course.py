@@ -88,20 +88,22 @@ def test_without_a_limit_a_search_goes_on_until_nothing_gets_better():
 
 def test_the_finish_is_no_longer_than_the_way_to_the_iterate_that_is_kept():
     """With more iterations, it would fit the real samples too well again."""
-    budget = Budget(20, kept=2)
-    assert budget.run(budget.course()) == [0] * 11 + [1 / 2, 1]
+    budget = Budget(400, kept=2)
+    assert budget.run(budget.course(), 500) == [0] * 201 + [1 / 2, 1]
 
 
 def test_iterations_of_earlier_phases_do_not_count():
-    budget = Budget(30, kept=12)
-    budget.done = 10
-    assert budget.run(budget.course()) == [0] * 6 + [1 / 2, 1]
+    budget = Budget(600, kept=102)
+    budget.done = 100
+    assert budget.run(budget.course(), 900) == [0] * 201 + [1 / 2, 1]
 
 
-def test_after_a_late_iterate_the_finish_takes_the_rest_of_the_budget():
-    """A late one is better by chance; the search was still getting better."""
-    budget = Budget(20, kept=5)
-    assert budget.run(budget.course()) == pytest.approx([0] * 11 + [k / 10 for k in range(1, 11)])
+@pytest.mark.parametrize(("n", "kept"), [(20, 2), (400, 100)])
+def test_after_a_late_iterate_the_finish_takes_the_rest_of_the_budget(n, kept):
+    """In a short search, or late in a long one, an iterate is better by chance."""
+    budget, half = Budget(n, kept=kept), n // 2
+    found = [0] * (half + 1) + [k / half for k in range(1, half + 1)]
+    assert budget.run(budget.course(), 500) == pytest.approx(found)
 
 
 @pytest.mark.parametrize("budget", [Budget(10, kept=0), Budget(settled=3, kept=0)])
