@@ -61,10 +61,10 @@ class Course:
             if used < _SEARCH and not self.is_settled():
                 return 0.0
             self.finish_from, self.used_by_search = done, used
-            kept = max(0, self.on_finish() - self.search_from)
-            n = done - self.search_from
+            led_to_it = self.on_finish()
+            kept, n = max(0, led_to_it - self.search_from), done - self.search_from
             is_early = kept < _EARLY * n and n - kept >= _FEWEST_AFTER
-            if n and (kept == 0 or self.ended_by_itself or is_early):
+            if n and (led_to_it == 0 or self.ended_by_itself or is_early):
                 self.at_most = kept
         left = 1 - self.used_by_search  # of the budget
         in_budget = (used - self.used_by_search) / left if left > 0 else 1.0
