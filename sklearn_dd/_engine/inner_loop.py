@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .carry import Carry, Params, Step
 from .fast.span import Span, pays
-from .student_fn import StudentFn
+from .student_fn import StudentFn, unstacked
 
 
 def inner_steps(
@@ -61,6 +61,5 @@ def train_students(student: StudentFn, group: Params, x: Tensor, y: Tensor, lrs:
 
     if not is_stack:
         return in_span(group)
-    singles = zip(*(p.unbind() for p in group.values()), strict=True)
-    trained = [in_span(dict(zip(group, single, strict=True))) for single in singles]
+    trained = [in_span(single) for single in unstacked(group)]
     return {name: torch.stack([params[name] for params in trained]) for name in group}

@@ -76,8 +76,7 @@ class StudentFn:
     def groups(self, params: Params) -> list[Params]:
         """Stacked parameters as they go through ``apply``: all at once, or one by one."""
         # A single student is faster without vmap.
-        unstacked = zip(*(p.unbind() for p in params.values()), strict=True)
-        singles = [dict(zip(params, values, strict=True)) for values in unstacked]
+        singles = unstacked(params)
         return [params] if self.stackable and len(singles) > 1 else singles
 
     def inner_loss(self, params: Params, x: Tensor, y: Tensor) -> Tensor:
@@ -91,6 +90,12 @@ class StudentFn:
     def record(self, carry: Carry, step: Step) -> tuple[Carry, PullBack]:
         """The carry after one step, and the step's pull-back."""
         return (self.accelerated or self.optimizer).record(self.inner_loss, carry, step)
+
+
+def unstacked(params: Params) -> list[Params]:
+    """The parameters of each student."""
+    singles = zip(*(p.unbind() for p in params.values()), strict=True)
+    return [dict(zip(params, values, strict=True)) for values in singles]
 
 
 def pure(module: nn.Module) -> Apply:
