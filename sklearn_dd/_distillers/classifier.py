@@ -259,8 +259,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     are halved. After five such iterations in a row, the fit ends with a warning.
 
     The last iterate of the search is kept, unless earlier ones were better on held-out samples by
-    more than noise. A fit that does no better than its own start returns
-    the start, with a warning.
+    more than noise. A fit that does no better than its own start returns the start, with a
+    warning.
 
     References
     ----------

@@ -20,12 +20,8 @@ _ASTRAY = 3  # standard errors by which a set is worse than the best if the rate
 _PATIENCE = 0.4  # of the iterations so far: after these without a better iterate the search ends
 _LEAST_PATIENCE = 150  # iterations
 _CLEARLY = 0.02  # the share of a loss by which a better one is clearly better
-_LOSSES = (
-    "best_losses",
-    "latest_losses",
-    "recent_losses",
-    "start_losses",
-)  # of the looks that are remembered
+# Of the looks that are remembered.
+_LOSSES = "best_losses", "latest_losses", "recent_losses", "start_losses"
 
 
 class Monitor:
@@ -71,6 +67,7 @@ class Monitor:
         self.recent_losses = self.best_losses[None][:0]  # (n_looks, n_parts), after the start
         self.start, self.is_looking = self.best, True
         self.kept_iter: int | None = None  # the iterate that the search ended with
+        self.returns_start = False  # what a search ends with that did no better
         self.dead_share = 0.0  # of students, at the last look
         self.done = self.n_rejected = 0
         self.history: dict[str, list[Any]] = {
@@ -179,12 +176,8 @@ class Monitor:
         if self.done > 0 and _excess(self.best_losses, self.start_losses) > 1:
             self.distilled.restore(self.start)
             self.kept_iter = 0
+        self.returns_start = self.kept_iter == 0 and self.done > 0
         return self.kept_iter
-
-    @property
-    def returns_start(self) -> bool:
-        """Whether the search did no better than the start, which is kept."""
-        return self.kept_iter == 0 and self.done > 0
 
     def forget(self) -> None:
         """Take no account of the last looks, because the loop has changed the set by hand."""

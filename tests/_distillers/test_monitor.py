@@ -167,6 +167,14 @@ def test_before_the_first_iteration_there_is_only_the_start():
     assert held(monitor) == 0
 
 
+def test_a_finish_without_a_search_is_not_the_start():
+    """Checks and plan may take more than half of the time."""
+    monitor = watched([3 * ONE, ONE])
+    monitor.keep()
+    monitor.update(Iteration(1, 1.0, 1.0, 0))
+    assert not monitor.returns_start
+
+
 def test_without_held_out_samples_the_last_iterate_is_all_that_is_known():
     distilled = DistilledSet(torch.zeros(1, 1, 1), torch.ones(1, 1, 1), torch.ones(1, 1))
     monitor = Monitor(distilled, None, 20, None)
