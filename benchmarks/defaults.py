@@ -41,7 +41,7 @@ CHANGES: list[dict[str, Any]] = [
     {"n_steps": 1},
     *({"n_epochs": n} for n in (5, 20)),
     *({"labels": labels} for labels in ("soft", "free")),
-    *({"outer_lr": lr} for lr in (0.02, 0.1)),
+    *({"outer_lr": lr} for lr in (0.01, 0.05, 0.1)),
     *({"batch_size": n} for n in (64, 1024)),
 ]
 

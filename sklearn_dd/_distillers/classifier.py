@@ -109,11 +109,16 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         - ``"free"``: any numbers are learned. They need not be positive or sum to 1, because the
           cross-entropy −Σ y log p takes any y. Each sample thus decides how far it moves each
           logit.
-    data_init : {"auto", "noise", "real", "kmeans", "mean"} or array-like, default="auto"
-        Where the synthetic samples start: standard normal noise, random real samples, k-means
-        centres of each class, or means of random halves of each class. An array sets them directly,
-        in the units of X and ordered by step. ``"auto"``: the plan decides. It takes ``"kmeans"``,
-        ``"mean"`` or ``"real"``, from whichever students learn best on held-out samples.
+    data_init : str or array-like, default="auto"
+        Where the synthetic samples start.
+
+        - ``"auto"``: the plan decides. It takes the one of the next five from which students learn
+          best on held-out samples. The fit returns this start if it finds nothing better.
+        - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of each class.
+        - ``"real"``: random real samples of each class.
+        - ``"herding"`` and ``"kcenters"``: real samples that ``Herding`` and ``KCenters`` choose.
+        - ``"noise"``: standard normal noise.
+        - An array sets the samples directly, in the units of X and ordered by step.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
         A random transformation of images. It is drawn anew in each outer iteration and applied
         alike to all real and synthetic images. A callable takes images

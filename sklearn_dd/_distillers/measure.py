@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from .start import continued_set, starting_set
 
 # Step sizes to choose from. A step of Adam moves each weight by about the step size.
 _DESCENT, _ADAM = (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
-_STARTS = ("kmeans", "mean", "real")
+_STARTS = ("kmeans", "mean", "real", "herding", "kcenters")
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
 _ENOUGH = 100  # held-out samples
 _SHARE = 1 / 10  # of the budget that this may take
@@ -38,33 +39,26 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
         batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         return start.to(problem.device)
-    kinds = list(_STARTS) if is_open(p.data_init) else [p.data_init]
-    sizes = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
+    kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
+    of_optimizer = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
+    sizes = of_optimizer if is_open(p.distill_lr) else (p.distill_lr,)
     starts = [_start(problem, kind) for kind in kinds]
-    n_candidates = len(sizes) * is_open(p.distill_lr) + len(kinds) * is_open(p.data_init)
-    n_students = 0
-    if n_candidates:
-        most = affordable(problem, starts[0], n_candidates, _SHARE, _MAX_ROWS)
-        n_students = min(_N_STUDENTS, most)
-    best = 0
+    candidates = list(product(range(len(kinds)), sizes))
+    n_students = _N_STUDENTS if len(candidates) > 1 else 0
+    if n_students:
+        most = affordable(problem, starts[0], len(candidates), _SHARE, _MAX_ROWS)
+        n_students = min(n_students, most)
     if n_students:
         loss = _scorer(problem, n_students)
+        found = [loss(starts[k], size) for k, size in candidates]
+        k, size = candidates[found.index(min(found))]
+        why = "students learn best from this start"
     else:
-        p.plan.decide("distill_lr", sizes[1], "the budget is too small to compare step sizes")
-        p.plan.decide("data_init", kinds[0], "the budget is too small to compare starts")
-    if is_open(p.distill_lr):
-        found = [loss(starts[0], size) for size in sizes]
-        size = sizes[found.index(min(found))]
-        p.plan.decide("distill_lr", size, "students learn best with it from the start")
-    if is_open(p.data_init):
-        found = [loss(start, p.distill_lr) for start in starts]
-        best = found.index(min(found))
-        p.plan.decide("data_init", kinds[best], "students learn best from it")
-    start = starts[best]
-    return DistilledSet(
-        start.x, start.y, torch.full_like(start.lrs, p.distill_lr),
-        parametrisation=start.parametrisation,
-    )  # fmt: skip
+        k, size, why = 0, sizes[len(sizes) // 2], "the budget is too small to compare starts"
+    p.plan.decide("data_init", kinds[k], why)
+    p.plan.decide("distill_lr", size, why)
+    lrs = torch.full_like(starts[k].lrs, p.distill_lr)
+    return DistilledSet(starts[k].x, starts[k].y, lrs, parametrisation=starts[k].parametrisation)
 
 
 def _start(problem: Problem, kind: object) -> DistilledSet:

@@ -69,14 +69,16 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     labels : {"auto", "free", "hard"}, default="auto"
         Whether the targets of the synthetic samples are learned (``"free"``) or keep their initial
         values (``"hard"``). ``"auto"``: the plan decides. It takes ``"free"``.
-    data_init : {"auto", "noise", "real", "kmeans", "mean"} or array-like, default="auto"
+    data_init : str or array-like, default="auto"
         Where the synthetic samples and their targets start.
 
-        - ``"auto"``: the plan decides. It takes ``"kmeans"``, ``"mean"`` or ``"real"``, from
-          whichever students learn best on held-out samples.
-        - ``"real"``: random real samples with their targets.
+        - ``"auto"``: the plan decides. It takes the one of the next five from which students learn
+          best on held-out samples. The fit returns this start if it finds nothing better.
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of samples and
           targets together.
+        - ``"real"``: random real samples with their targets.
+        - ``"herding"`` and ``"kcenters"``: real samples with their targets, that ``Herding`` and
+          ``KCenters`` choose.
         - ``"noise"``: standard normal noise, with the targets of random real samples.
         - An array sets the samples directly, in the units of X and ordered by step. Each gets the
           target of the closest of up to 2,000 real samples.

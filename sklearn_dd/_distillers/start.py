@@ -16,6 +16,8 @@ from .._selection import (
     Chooser,
     choose_by_class,
     cluster_centers,
+    herding,
+    k_centers,
     means_of_halves,
     random_samples,
 )
@@ -29,6 +31,8 @@ CHOOSERS: dict[str, Chooser] = {
     "real": random_samples,
     "mean": means_of_halves,
     "kmeans": cluster_centers,
+    "herding": herding,
+    "kcenters": k_centers,
 }
 
 

@@ -175,7 +175,7 @@ def test_what_rows_of_weight_0_hold_does_not_matter_for_units(table):
     assert_same_fit(tiny().fit(X, y, half), tiny().fit(other, y, half))
 
 
-@pytest.mark.parametrize("data_init", ["kmeans", "mean", "real", "noise"])
+@pytest.mark.parametrize("data_init", ["kmeans", "mean", "real", "herding", "kcenters", "noise"])
 def test_what_rows_of_weight_0_hold_does_not_matter_for_a_regressor(numbers, data_init):
     X, y = numbers
     half, changes = half_of(y), {"n_samples": 4, "standardize": False, "data_init": data_init}

@@ -23,7 +23,7 @@ def wild():
     return np.column_stack([X, *beside]), y
 
 
-@pytest.mark.parametrize("data_init", ["noise", "real", "kmeans", "mean"])
+@pytest.mark.parametrize("data_init", ["noise", "real", "kmeans", "mean", "herding", "kcenters"])
 def test_a_constant_column_stays_constant(wild, data_init):
     X, y = wild
     distiller = tiny(n_per_class=2, data_init=data_init, max_iter=20, outer_lr=0.2).fit(X, y)
