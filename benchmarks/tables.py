@@ -8,8 +8,8 @@ final figures alone: nothing may be chosen on them, so that they are scored with
 
 For each set, seed and number of rows of each class, the same students learn from the distilled set,
 from cheaper sets of the same size, and from all rows. The scores are kept in
-docs/measured/tables.json, and those that are there are not measured again, so that a run that was
-stopped can be continued. Scores of another library version are not told apart: delete the file.
+docs/measured/tables.json. Only what is missing there is measured, so that a run that was stopped
+can be continued. Scores of another library version are not told apart: delete the file.
 """
 
 from __future__ import annotations
@@ -46,7 +46,14 @@ from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from sklearn_dd import ClassMeans, DatasetDistiller, KMeansCenters, RandomSamples
+from sklearn_dd import (
+    ClassMeans,
+    DatasetDistiller,
+    Herding,
+    KCenters,
+    KMeansCenters,
+    RandomSamples,
+)
 
 MAX_ROWS, MAX_IMAGES, MAX_LEVELS = 5_000, 10_000, 20
 INITS = 10  # fresh students of each small set
@@ -265,12 +272,6 @@ class Score(NamedTuple):
     seconds: float  # of the fit
     student: str = ""
 
-    @classmethod
-    def of(cls, fitted: Any, Xt: np.ndarray, yt: np.ndarray, seconds: float) -> Score:
-        """Of fresh students on a small set."""
-        found = fitted.evaluate(Xt, yt, n_inits=INITS, scoring="balanced_accuracy")
-        return cls(found.mean, found.std, seconds, named(fitted))
-
 
 def timed(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
     """Fit, and return the seconds."""
@@ -279,12 +280,14 @@ def timed(estimator: Any, X: np.ndarray, y: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def balanced(kind: type) -> dict[str, str]:
-    """Class weights for a class that has them."""
-    return {"class_weight": "balanced"} if "class_weight" in kind().get_params() else {}
+def scored(distiller: Any, X: np.ndarray, y: np.ndarray, Xt: np.ndarray, yt: np.ndarray) -> Score:
+    """Fresh students on a small set, which is distilled, or which a baseline chooses."""
+    took = timed(distiller, X, y)
+    found = distiller.evaluate(Xt, yt, n_inits=INITS, scoring="balanced_accuracy")
+    return Score(found.mean, found.std, took, named(distiller))
 
 
-def own_arguments(distiller: Any) -> dict[str, Any]:
+def arguments_of(distiller: Any) -> dict[str, Any]:
     """Arguments of the student's module, but for the shapes."""
     arguments = distiller.recipe_.spec().arguments
     return {k: v for k, v in arguments.items() if k not in ("sample_shape", "n_classes")}
@@ -293,50 +296,17 @@ def own_arguments(distiller: Any) -> dict[str, Any]:
 def named(distiller: Any) -> str:
     """The student's module, its arguments and its optimiser."""
     spec = distiller.recipe_.spec()
-    arguments = ", ".join(f"{k}={v}" for k, v in own_arguments(distiller).items())
+    arguments = ", ".join(f"{k}={v}" for k, v in arguments_of(distiller).items())
     return f"{spec.name}({arguments}), {type(spec.optimizer).__name__}"
 
 
-def own(
-    X: np.ndarray,
-    y: np.ndarray,
-    Xt: np.ndarray,
-    yt: np.ndarray,
-    rows: int,
-    seed: int,
-    seconds: float,
-) -> tuple[Score, DatasetDistiller]:
-    """The distilled set. It standardises with the training part alone, as the baselines do."""
-    distiller = DatasetDistiller(
-        n_per_class=rows, max_time=seconds, random_state=seed, **balanced(DatasetDistiller)
-    )
-    took = timed(distiller, X, y)
-    return Score.of(distiller, Xt, yt, took), distiller
+def planned(settings: dict[str, Any], X: np.ndarray, y: np.ndarray) -> DatasetDistiller:
+    """A distiller with the same plan that hardly learns: for its student and its units."""
+    return DatasetDistiller(**settings, max_iter=1).fit(X, y)
 
 
-def cheap(
-    kind: type,
-    distiller: DatasetDistiller,
-    X: np.ndarray,
-    y: np.ndarray,
-    Xt: np.ndarray,
-    yt: np.ndarray,
-) -> Score:
-    """A baseline of the distiller's size, for its module, with the step size that it chooses."""
-    baseline = kind(
-        n_per_class=distiller.n_per_class,
-        student=partial(distiller.recipe_.spec().module, **own_arguments(distiller)),
-        random_state=distiller.random_state,
-        **balanced(kind),
-    )
-    took = timed(baseline, X, y)
-    return Score.of(baseline, Xt, yt, took)
-
-
-def whole(
-    distiller: DatasetDistiller, X: np.ndarray, y: np.ndarray, Xt: np.ndarray, yt: np.ndarray
-) -> Score:
-    """One student of the distiller that Adam trains on all rows, in the distiller's units."""
+def whole(distiller: DatasetDistiller, X: np.ndarray, y: np.ndarray, Xt: np.ndarray) -> np.ndarray:
+    """What a student of the distiller predicts that Adam trains on all rows, in its units."""
     units, spec, seed = distiller.recipe_.units, distiller.recipe_.spec(), distiller.random_state
     z, zt = (
         np.concatenate([c.numpy() for c in units.chunks(a.reshape(len(a), -1))]) for a in (X, Xt)
@@ -356,10 +326,8 @@ def whole(
         verbose=0,
     )
     torch.manual_seed(seed)
-    codes = np.searchsorted(distiller.classes_, y)
-    took = timed(student, z, codes)
-    found = distiller.classes_[student.predict(zt)]
-    return Score(balanced_accuracy_score(yt, found), 0.0, took, named(distiller).split(", ")[0])
+    student.fit(z, np.searchsorted(distiller.classes_, y))
+    return distiller.classes_[student.predict(zt)]
 
 
 def reference(
@@ -372,7 +340,10 @@ def reference(
     return Score(balanced_accuracy_score(yt, pipeline.predict(Xt)), 0.0, took)
 
 
-CHEAP = {"k-means": KMeansCenters, "random": RandomSamples, "means": ClassMeans}
+CHEAP = {
+    "k-means": KMeansCenters, "random": RandomSamples, "means": ClassMeans, "herding": Herding,
+    "k-centres": KCenters,
+}  # fmt: skip
 REFERENCES = {
     "logistic": lambda seed: LogisticRegression(max_iter=1000, random_state=seed),
     "boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
@@ -380,7 +351,8 @@ REFERENCES = {
 # Name in the json -> head of the column.
 COLUMNS = {
     "distilled": "distilled", "k-means": "k-means centres", "random": "random samples",
-    "means": "class means", "whole": "the student on all rows",
+    "means": "class means", "herding": "herding", "k-centres": "k-centres",
+    "whole": "the student on all rows",
     "logistic": "logistic regression", "boosting": "gradient boosting",
 }  # fmt: skip
 
@@ -468,30 +440,48 @@ def summary(kept: dict[str, Any], names: list[str], sizes: list[int]) -> list[li
 def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
     """All that is missing for one set and seed."""
     kept = Scores(seconds)
-    done = set(map(int, kept(name, seed)))
-    if done >= {0, *rows}:
-        return
     X, Xt, y, yt = split(*load(name), seed)
     for n in rows:
-        if n in done:
-            continue
         if 2 * n * len(np.unique(y)) > len(y):
             print(name, seed, n, "left out: more than half of the rows", sep=" | ", flush=True)
             continue
-        score, distiller = own(X, y, Xt, yt, n, seed, seconds)
-        scores = {"distilled": score}
-        for label, kind in CHEAP.items():
-            scores[label] = cheap(kind, distiller, X, y, Xt, yt)
-        student = named(distiller).split(", ")[0]
-        before = [by["whole"] for by in kept(name, seed).values() if "whole" in by]
-        same = [Score(**found) for found in before if found["student"] == student]
-        scores["whole"] = same[0] if same else whole(distiller, X, y, Xt, yt)
+        settings = {"n_per_class": n, "random_state": seed}
+        own = {**settings, "max_time": seconds, "class_weight": "balanced"}
+        if "distilled" not in kept(name, seed, n):
+            score = scored(DatasetDistiller(**own), X, y, Xt, yt)
+            kept.keep((name, seed, n), {"distilled": score})
+        missing = {"whole", *CHEAP} - set(kept(name, seed, n))
+        if not missing:
+            continue
+        plan = planned(own, X, y)
+        student = partial(plan.recipe_.spec().module, **arguments_of(plan))
+        schedule = {name: plan.plan_[name] for name in ("n_steps", "n_epochs")}
+        scores = {
+            label: scored(kind(**settings, **schedule, student=student), X, y, Xt, yt)
+            for label, kind in CHEAP.items() if label in missing
+        }  # fmt: skip
+        if "whole" in missing:
+            scores["whole"] = of_all(name, seed, kept, plan, X, y, Xt, yt)
         kept.keep((name, seed, n), scores)
-    if 0 not in done:
+    if not kept(name, seed, 0):
         scores = {
             label: reference(model, X, y, Xt, yt, seed) for label, model in REFERENCES.items()
         }
         kept.keep((name, seed, 0), scores)
+
+
+def of_all(
+    name: str, seed: int, kept: Scores, plan: DatasetDistiller,
+    X: np.ndarray, y: np.ndarray, Xt: np.ndarray, yt: np.ndarray,
+) -> Score:  # fmt: skip
+    """The student on all rows, which is the same for some sizes."""
+    student = named(plan).split(", ")[0]
+    for by_method in kept(name, seed).values():
+        if by_method.get("whole", {}).get("student") == student:
+            return Score(**by_method["whole"])
+    began = time.perf_counter()
+    found = balanced_accuracy_score(yt, whole(plan, X, y, Xt))
+    return Score(found, 0.0, time.perf_counter() - began, student)
 
 
 def main() -> None:

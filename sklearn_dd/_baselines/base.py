@@ -214,18 +214,19 @@ class Baseline(FittedClassifier, BaseDistiller):
         self._checked_step_sizes()
         return classification_data(self, X, y, self.n_per_class, n_steps, multilabel=False)
 
-    def _start(self, problem: Problem) -> DistilledSet:
-        """The best of the chosen sets, with the best step size."""
+    def _start(self, problem: Problem) -> tuple[DistilledSet, DistilledSet]:
+        """The best of the chosen sets, with the best step size, which is the fallback too."""
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
         rng = np.random.default_rng(seed)
         sets = [self._choose(problem, rng) for _ in range(self.n_sets)]
         score = _scorer(problem, (self.n_epochs, self.n_steps), seed, rng)
         step_size = _best(self._checked_step_sizes(), lambda size: score(sets[0], size))
         samples = _best(sets, lambda chosen: score(chosen, step_size))
-        return starting_set(
+        start = starting_set(
             problem.real, problem.training.rows, problem.recipe.units, rng,
             data_init=samples, schedule=(self.n_epochs, self.n_steps), lr=step_size, labels="hard",
         ).to(problem.device)  # fmt: skip
+        return start, start
 
     def _phases(
         self, method: Any, objective: Any, student: Any, targets: Targets, *rest: Any

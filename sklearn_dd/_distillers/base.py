@@ -63,8 +63,8 @@ class BaseDistiller(FittedDistiller):
         problem = Problem.from_parameters(self, X, y, sample_weight, self._seed(resumed), budget)
         if resume_from is not None:
             resumed.check(problem.made_of)
-        distilled = self._start(problem)
-        run = Run(problem, distilled, resumed, began)
+        distilled, fallback = self._start(problem)
+        run = Run(problem, distilled, fallback, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             progress.announce(problem.parameters.plan)
@@ -86,8 +86,8 @@ class BaseDistiller(FittedDistiller):
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "X_syn_")
 
-    def _start(self, problem: Problem) -> Any:
-        """The distilled set before the first outer iteration."""
+    def _start(self, problem: Problem) -> tuple[Any, Any]:
+        """The distilled set before the first outer iteration, and the one to fall back to."""
         return first_set(problem, self._distilled_data() if self._continues() else None)
 
     def _phases(self, method: Any, *problem: Any) -> list[Phase]:

@@ -147,7 +147,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for the samples, in standard deviations of X. It
         is constant in the search, and falls to 0 along a cosine in the finish. ``None``: the plan
-        decides. It takes 0.02, and more for few iterations or for one known net.
+        decides. It takes 0.02, and more for few iterations or for one known net with free labels.
     step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
         step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:
@@ -171,9 +171,10 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         keeps. In the finish, the held-out samples are learned from too. With 0, or if no class has
         enough samples, the last iterate is kept.
     n_iter_no_change : int or None, default=None
-        End the search after this number of outer iterations in which it got no better. ``None``
-        takes 150, or 0.4 of the iterations so far if these are more. After a search that ended in
-        this way, the finish has as many iterations again, if the limits allow them.
+        End the search when its held-out loss has not fallen by 2 % for this number of outer
+        iterations. The finish then has at most as many iterations as led to the iterate that is
+        kept. ``None``: a search under a limit uses half of the limit, and one without waits for 150
+        iterations, or for 0.4 of the iterations so far if these are more.
     sample_shape : tuple of int or None, default=None
         Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True
@@ -264,7 +265,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     are halved. After five such iterations in a row, the fit ends with a warning.
 
     The last iterate of the search is kept, unless earlier ones were better on held-out samples by
-    more than noise. A fit that does no better than its own start returns the start, with a
+    more than noise. If these do not include any after the start, the fit returns its start, with a
     warning.
 
     References

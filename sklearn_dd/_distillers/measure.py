@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -17,19 +16,26 @@ from .problem import Problem
 from .start import continued_set, starting_set
 
 # Step sizes to choose from. A step of Adam moves each weight by about the step size.
-_DESCENT, _ADAM = (0.03, 0.1, 0.3), (0.001, 0.003, 0.01)
+_DESCENT, _ADAM = (0.03, 0.1, 0.3, 1.0), (0.001, 0.003, 0.01)
+_LONGEST = 0.3  # step of descent to learn samples for: with longer ones, training turns chaotic
+_MIDDLE = 1  # of the step sizes, which is taken without a measurement
 _STARTS = ("kmeans", "mean", "real", "herding", "kcenters")
+_LOSABLE = 1 / 2  # of what students learn from the best start: longer steps may cost so much
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
 _ENOUGH = 100  # held-out samples
 _SHARE = 1 / 10  # of the budget that this may take
 
 
-def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
-    """The distilled set before the first outer iteration; completes the plan.
+def first_set(
+    problem: Problem, previous: DistilledData | None
+) -> tuple[DistilledSet, DistilledSet]:
+    """The distilled set before the first outer iteration, and the one to fall back to.
 
-    Where the plan is open, the kind of start and the step size are those from which students learn
-    best in the whole schedule, on samples that are held out where these are enough: many centres
-    of few samples suit those samples too well.
+    Completes the plan. Where it is open, each kind of start is tried with each step size, in the
+    whole schedule, on samples that are held out where these are enough: many centres of few samples
+    suit those samples too well. A fit falls back to the pair from which students learn best. It
+    starts from steps of 0.3, or the longest below from which they still learn at least half as
+    much, for samples that are learned for long steps teach more.
     """
     p = problem.parameters
     if previous is not None:
@@ -38,10 +44,11 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
         parametrisation = problem.real.targets.parametrisations[p.labels]
         batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
-        return start.to(problem.device)
+        start = start.to(problem.device)
+        return start, start
     kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
-    of_optimizer = _ADAM if isinstance(problem.spec.optimizer, Adam) else _DESCENT
-    sizes = of_optimizer if is_open(p.distill_lr) else (p.distill_lr,)
+    descends = not isinstance(problem.spec.optimizer, Adam)
+    sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
     starts = [_start(problem, kind) for kind in kinds]
     candidates = list(product(range(len(kinds)), sizes))
     n_students = _N_STUDENTS if len(candidates) > 1 else 0
@@ -49,16 +56,25 @@ def first_set(problem: Problem, previous: DistilledData | None) -> DistilledSet:
         most = affordable(problem, starts[0], len(candidates), _SHARE, _MAX_ROWS)
         n_students = min(n_students, most)
     if n_students:
-        loss = _scorer(problem, n_students)
-        found = [loss(starts[k], size) for k, size in candidates]
-        k, size = candidates[found.index(min(found))]
-        why = "students learn best from this start"
+        losses, of_nothing = _measure(problem, starts, candidates, n_students)
+        best = min(candidates, key=losses.__getitem__)
+        learned = max(0.0, of_nothing - losses[best])
+        most_loss = losses[best] + (_LOSABLE * learned if descends else 0.0)
+        longest = _LONGEST if is_open(p.distill_lr) else p.distill_lr
+        able = [c for c in candidates if losses[c] <= most_loss and c[1] <= longest]
+        first = max(able or [best], key=lambda c: (c[1], -losses[c]))
+        why = "the longest steps from which students learn, and the best start for them"
     else:
-        k, size, why = 0, sizes[len(sizes) // 2], "the budget is too small to compare starts"
-    p.plan.decide("data_init", kinds[k], why)
-    p.plan.decide("distill_lr", size, why)
-    lrs = torch.full_like(starts[k].lrs, p.distill_lr)
-    return DistilledSet(starts[k].x, starts[k].y, lrs, parametrisation=starts[k].parametrisation)
+        best = first = 0, sizes[min(_MIDDLE, len(sizes) - 1)]
+        why = "the budget is too small to compare starts"
+    p.plan.decide("data_init", kinds[first[0]], why)
+    p.plan.decide("distill_lr", first[1], why)
+    return _with_steps(starts[first[0]], first[1]), _with_steps(starts[best[0]], best[1])
+
+
+def _with_steps(start: DistilledSet, size: float) -> DistilledSet:
+    lrs = torch.full_like(start.lrs, size)
+    return DistilledSet(start.x, start.y, lrs, parametrisation=start.parametrisation)
 
 
 def _start(problem: Problem, kind: object) -> DistilledSet:
@@ -75,8 +91,13 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     return start
 
 
-def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float], float]:
-    """(a set, a step size) -> the mean loss of students; lower is better."""
+def _measure(
+    problem: Problem,
+    starts: list[DistilledSet],
+    candidates: list[tuple[int, float]],  # (a start, a step size)
+    n_students: int,
+) -> tuple[dict[tuple[int, float], float], float]:
+    """The mean loss of students for each candidate, and the loss of outputs of 0."""
     held_out = problem.held_out.rows
     rows = held_out if len(held_out) >= _ENOUGH else problem.training.rows
     seen = evenly(problem, rows, _MAX_ROWS)
@@ -84,11 +105,13 @@ def _scorer(problem: Problem, n_students: int) -> Callable[[DistilledSet, float]
     params = draw(
         problem.training_prior, indices, problem.seed, Stream.START, device=problem.device
     )
-
-    def loss(start: DistilledSet, size: float) -> float:
+    targets, losses = problem.real.targets, {}
+    for k, size in candidates:
+        start = starts[k]
         lrs = torch.full_like(start.lrs, size)
         training = Training(problem.student, params, start.x, start.y, lrs)
-        found = examine(training, seen, problem.real.targets, problem.objective).losses.mean()
-        return float(found.nan_to_num(torch.inf))
-
-    return loss
+        found = examine(training, seen, targets, problem.objective).losses.mean()
+        losses[k, size] = float(found.nan_to_num(torch.inf))
+    y = seen.y[seen.rows]
+    zeros = torch.zeros(len(y), targets.n_outputs, device=problem.device)
+    return losses, float((problem.objective or targets.objective)(zeros, y))

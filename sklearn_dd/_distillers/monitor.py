@@ -36,6 +36,8 @@ class Monitor:
     ----------
     distilled : DistilledSet
         The set that the outer loop improves in place.
+    start : list of Tensor
+        A snapshot of the set that is returned if nothing better is found.
     look : callable or None
         Scores the set as it is. With ``None`` the training loss is all that is known.
     max_iter : int or None
@@ -50,6 +52,7 @@ class Monitor:
     def __init__(
         self,
         distilled: DistilledSet,
+        start: list[Tensor],
         look: Callable[[], Look] | None,
         max_iter: int | None,
         patience: int | None,
@@ -65,7 +68,7 @@ class Monitor:
         self.progress_iter, self.reference = 0, math.inf  # and the last that was clearly better
         self.latest_losses = self.start_losses = self.best_losses
         self.recent_losses = self.best_losses[None][:0]  # (n_looks, n_parts), after the start
-        self.start, self.is_looking = self.best, True
+        self.start, self.is_looking = start, True
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.returns_start = False  # what a search ends with that did no better
         self.dead_share = 0.0  # of students, at the last look
@@ -92,8 +95,12 @@ class Monitor:
         )  # fmt: skip
         self.latest_losses, self.recent_losses = found.losses, found.losses[None][:0]
         self._note(_mean(found.losses))
-        if self.done == 0:
-            self.start, self.start_losses = self.best, self.best_losses
+        if self.done == 0 and self._is(self.start):
+            self.start_losses = found.losses
+        elif self.done == 0:
+            self.distilled.restore(self.start)
+            self.start_losses = self.look().losses
+            self.distilled.restore(self.best)
 
     def update(self, iteration: Iteration) -> float | None:
         """Record an iteration; return the validation score where one is due."""
@@ -154,9 +161,9 @@ class Monitor:
         """Whether the last look was so much worse than the best that the rates are too large."""
         return self.kept_iter is None and _excess(self.latest_losses, self.best_losses) > _ASTRAY
 
-    def _is_best(self) -> bool:
-        """Whether the set is the best one, to which the search may just have returned."""
-        return all(map(torch.equal, self.distilled.snapshot(), self.best))
+    def _is(self, snapshot: list[Tensor]) -> bool:
+        """Whether the set is as it was then: the search may just have returned there."""
+        return all(map(torch.equal, self.distilled.snapshot(), snapshot))
 
     def keep(self) -> int:
         """Return to the best iterate if the last one is worse beyond noise; return which is kept.
@@ -169,14 +176,15 @@ class Monitor:
         if not len(self.recent_losses) or self.history["validation_iter"][-1:] != [self.done]:
             self._consider(self.look())
         losses = self.latest_losses
-        if _excess(self.recent_losses.mean(0), self.best_losses) > _WORSE or self._is_best():
+        if _excess(self.recent_losses.mean(0), self.best_losses) > _WORSE or self._is(self.best):
             self.distilled.restore(self.best)
             self.kept_iter, losses = self.best_iter, self.look().losses
         self.best, self.best_losses = self.distilled.snapshot(), losses
-        if self.done > 0 and _excess(self.best_losses, self.start_losses) > 1:
+        is_no_better = self.kept_iter == 0 or _excess(self.best_losses, self.start_losses) > 1
+        self.returns_start = is_no_better and self.done > 0
+        if self.returns_start:
             self.distilled.restore(self.start)
             self.kept_iter = 0
-        self.returns_start = self.kept_iter == 0 and self.done > 0
         return self.kept_iter
 
     def forget(self) -> None:

@@ -185,7 +185,8 @@ def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Ta
     with Drawing(generator(0)):
         convolves = any(isinstance(layer, ConvNd) for layer in spec().modules())
     can = student.features is not None and targets.kind in Ridge.targets
-    return convolves and can and (is_open(plan["method"]) or isinstance(plan["method"], list))
+    may_choose = is_open(plan["method"]) or isinstance(plan["method"], list | tuple)
+    return convolves and can and may_choose
 
 
 def plan_learning(

@@ -125,9 +125,10 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         keeps. In the finish, the held-out samples are learned from too. With 0, or if X is too
         small to hold out a sample, the last iterate is kept.
     n_iter_no_change : int or None, default=None
-        End the search after this number of outer iterations in which it got no better. ``None``
-        takes 150, or 0.4 of the iterations so far if these are more. After a search that ended in
-        this way, the finish has as many iterations again, if the limits allow them.
+        End the search when its held-out loss has not fallen by 2 % for this number of outer
+        iterations. The finish then has at most as many iterations as led to the iterate that is
+        kept. ``None``: a search under a limit uses half of the limit, and one without waits for 150
+        iterations, or for 0.4 of the iterations so far if these are more.
     sample_shape : tuple of int or None, default=None
         Shape of one sample, such as (channels, height, width), if X is flat.
     standardize : bool, default=True

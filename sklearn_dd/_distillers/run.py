@@ -33,6 +33,8 @@ class Run:
         What is distilled, with the parameters that limit the fit and place its checkpoints.
     distilled : DistilledSet
         The set that is improved in place.
+    fallback : DistilledSet
+        The set that is returned if nothing better is found.
     resumed : Checkpoint
         Where to continue.
     began : float
@@ -47,15 +49,17 @@ class Run:
     """
 
     def __init__(
-        self, problem: Problem, distilled: DistilledSet, resumed: Checkpoint, began: float
-    ) -> None:
+        self, problem: Problem, distilled: DistilledSet, fallback: DistilledSet,
+        resumed: Checkpoint, began: float,
+    ) -> None:  # fmt: skip
         self.problem, self.distilled, self.resumed = problem, distilled, resumed
         p = problem.parameters
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
         self.monitor = Monitor(
-            distilled, looker(problem, distilled, problem.held_out.rows), p.max_iter,
-            p.n_iter_no_change, is_limited=p.max_iter is not None or p.max_time is not None,
+            distilled, fallback.snapshot(), looker(problem, distilled, problem.held_out.rows),
+            p.max_iter, p.n_iter_no_change,
+            is_limited=p.max_iter is not None or p.max_time is not None,
         )  # fmt: skip
         last = problem.phases[-1] if problem.phases else None
         self.course = Course(
@@ -115,9 +119,8 @@ class Run:
             self._steady()
         if self.monitor.returns_start and not is_interrupted:
             warn_user(
-                "Distillation did not improve on its start, so the start is returned: "
-                f"data_init={self.problem.parameters.data_init!r} with step sizes of "
-                f"{self.problem.parameters.distill_lr}. Give the fit more time or more samples."
+                "Distillation did not improve on its start, so the best start is returned. Give "
+                "the fit more time or more samples."
             )
         if (self.monitor.history["dead_share"] or [0])[-1] > 0:
             warn_user(

@@ -125,7 +125,7 @@ def test_losses_equal_those_of_students_that_skorch_trains(table, make):
     """Four held-out students, each replayed by skorch, on the held-out samples."""
     X, y = (table[0], table[1]) if make is tiny else (table[0][:, 1:], table[0][:, 0])
     problem = problem_of(make(validation_fraction=0.3), X, y)
-    distilled = first_set(problem, None)
+    distilled, _ = first_set(problem, None)
     rows, targets = problem.held_out.rows, problem.real.targets
     found = looker(problem, distilled, rows)()
 
@@ -156,7 +156,7 @@ def test_losses_equal_those_of_students_that_skorch_trains(table, make):
 
 def test_a_look_sees_the_set_as_it_is_and_leaves_it(table):
     problem = problem_of(tiny(), *table)
-    distilled = first_set(problem, None)
+    distilled, _ = first_set(problem, None)
     look = looker(problem, distilled, problem.held_out.rows)
     before, first = distilled.snapshot(), look()
     assert torch.equal(look().losses, first.losses)
@@ -167,7 +167,7 @@ def test_a_look_sees_the_set_as_it_is_and_leaves_it(table):
 
 def test_without_samples_there_is_no_look(table):
     problem = problem_of(tiny(validation_fraction=0), *table)
-    assert looker(problem, first_set(problem, None), problem.held_out.rows) is None
+    assert looker(problem, first_set(problem, None)[0], problem.held_out.rows) is None
 
 
 def test_weights_say_which_samples_are_looked_at(table):
