@@ -113,7 +113,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         Where the synthetic samples start.
 
         - ``"auto"``: the plan decides. It takes the one of the next five from which students learn
-          best on held-out samples. The fit returns this start if it finds nothing better.
+          best on held-out samples. If the fit finds nothing better there, it returns the best pair
+          of a start and a step size.
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of each class.
         - ``"real"``: random real samples of each class.
         - ``"herding"`` and ``"kcenters"``: real samples that ``Herding`` and ``KCenters`` choose.

@@ -47,15 +47,20 @@ def examine(
     """Train students, and score them on ``real``, whose samples count alike."""
     goal, y = objective or targets.objective, real.y[real.rows]
     differ = len(np.unique(real.rows)) > 1
-    parts = [slice(k, None, _PARTS) for k in range(min(_PARTS, len(y)))]
     # The share of samples with all labels right would be flat for long.
     has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
     losses, scores, dead = [], [], []
     for found in training.outputs(real):  # (n, n_outputs), one student after the other
-        losses.append(torch.stack([goal(found[part], y[part]) for part in parts]).double())
+        losses.append(losses_of_parts(goal, found, y))
         scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
         dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
     return Look(torch.stack(losses).mean(0), fmean(scores), fmean(dead))
+
+
+def losses_of_parts(goal: Objective, outputs: Tensor, y: Tensor) -> Tensor:
+    """The objective on each part of the samples (n_parts,)."""
+    parts = [slice(k, None, _PARTS) for k in range(min(_PARTS, len(y)))]
+    return torch.stack([goal(outputs[part], y[part]) for part in parts]).double()
 
 
 def _score(outputs: Tensor, y: Tensor, kind: TargetKind) -> float:
@@ -106,10 +111,8 @@ def evenly(problem: Problem, rows: Array, most: int | None = None) -> RealData:
     return RealData(real.X, real.y, rows, problem.recipe.units, _BATCH, problem.device)
 
 
-def affordable(
-    problem: Problem, distilled: DistilledSet, n_candidates: int, share: float, max_rows: int
-) -> int:
-    """How many students a share of the budget can train for each of several distilled sets.
+def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows: int) -> int:
+    """How many students a share of the budget can train on a distilled set.
 
     Each is scored on at most ``max_rows`` samples. Operations are counted, because a plan must not
     depend on the clock.
@@ -122,4 +125,4 @@ def affordable(
     n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
     n_scored = min(max_rows, len(problem.training.rows))
     each = counter.get_total_flops() / 2 * (n_trained + n_scored)
-    return int(share * operations(problem.parameters.plan) / max(1, n_candidates * each))
+    return int(share * operations(problem.parameters.plan) / max(1, each))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from .._distilled import DistilledData
 from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold
 from .._evaluation import Training
-from .look import affordable, evenly, examine
+from .look import affordable, evenly, examine, losses_of_parts
 from .plan import is_open
 from .problem import Problem
 from .start import continued_set, starting_set
@@ -35,7 +36,8 @@ def first_set(
     whole schedule, on samples that are held out where these are enough: many centres of few samples
     suit those samples too well. A fit falls back to the pair from which students learn best. It
     starts from steps of 0.3, or the longest below from which they still learn at least half as
-    much, for samples that are learned for long steps teach more.
+    much, for samples that are learned for long steps teach more. In few iterations they learn
+    little, and start from the best pair.
     """
     p = problem.parameters
     if previous is not None:
@@ -49,21 +51,23 @@ def first_set(
     kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
     sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
-    starts = [_start(problem, kind) for kind in kinds]
-    candidates = list(product(range(len(kinds)), sizes))
-    n_students = _N_STUDENTS if len(candidates) > 1 else 0
-    if n_students:
-        most = affordable(problem, starts[0], len(candidates), _SHARE, _MAX_ROWS)
-        n_students = min(n_students, most)
-    if n_students:
+    starts = [_start(problem, kinds[0])]
+    n = affordable(problem, starts[0], _SHARE, _MAX_ROWS)
+    if n >= len(kinds) * len(sizes):
+        starts += [_start(problem, kind) for kind in kinds[1:]]
+    candidates = list(product(range(len(starts)), sizes))
+    if 1 < len(candidates) <= n:
+        n_students = min(_N_STUDENTS, n // len(candidates))
         losses, of_nothing = _measure(problem, starts, candidates, n_students)
         best = min(candidates, key=losses.__getitem__)
-        learned = max(0.0, of_nothing - losses[best])
-        most_loss = losses[best] + (_LOSABLE * learned if descends else 0.0)
-        longest = _LONGEST if is_open(p.distill_lr) else p.distill_lr
-        able = [c for c in candidates if losses[c] <= most_loss and c[1] <= longest]
-        first = max(able or [best], key=lambda c: (c[1], -losses[c]))
-        why = "the longest steps from which students learn, and the best start for them"
+        first = best
+        if descends and is_open(p.distill_lr) and not p.plan.is_short:
+            most = losses[best] + _LOSABLE * max(0.0, of_nothing - losses[best])
+            able = [c for c in candidates if losses[c] <= most < math.inf and c[1] <= _LONGEST]
+            first = max(able or [best], key=lambda c: (c[1], -losses[c]))
+        why = "students learn well from it"
+        if first != best:
+            why += f"; best without learning: {kinds[best[0]]!r}, {best[1]}"
     else:
         best = first = 0, sizes[min(_MIDDLE, len(sizes) - 1)]
         why = "the budget is too small to compare starts"
@@ -113,5 +117,6 @@ def _measure(
         found = examine(training, seen, targets, problem.objective).losses.mean()
         losses[k, size] = float(found.nan_to_num(torch.inf))
     y = seen.y[seen.rows]
-    zeros = torch.zeros(len(y), targets.n_outputs, device=problem.device)
-    return losses, float((problem.objective or targets.objective)(zeros, y))
+    nothing = torch.zeros(len(y), targets.n_outputs)
+    of_nothing = losses_of_parts(problem.objective or targets.objective, nothing, y).mean()
+    return losses, float(of_nothing.nan_to_num(torch.inf))

@@ -95,12 +95,18 @@ class Monitor:
         )  # fmt: skip
         self.latest_losses, self.recent_losses = found.losses, found.losses[None][:0]
         self._note(_mean(found.losses))
-        if self.done == 0 and self._is(self.start):
-            self.start_losses = found.losses
-        elif self.done == 0:
+        if self.done == 0:
+            self._compare_starts(found.losses)
+
+    def _compare_starts(self, losses: Tensor) -> None:
+        """Fall back to where the search starts, unless the other start is better."""
+        assert self.look is not None
+        if not self._is(self.start):
             self.distilled.restore(self.start)
             self.start_losses = self.look().losses
             self.distilled.restore(self.best)
+        if not _mean(self.start_losses) < _mean(losses):
+            self.start, self.start_losses = self.best, losses
 
     def update(self, iteration: Iteration) -> float | None:
         """Record an iteration; return the validation score where one is due."""
@@ -182,9 +188,9 @@ class Monitor:
         self.best, self.best_losses = self.distilled.snapshot(), losses
         is_no_better = self.kept_iter == 0 or _excess(self.best_losses, self.start_losses) > 1
         self.returns_start = is_no_better and self.done > 0
-        if self.returns_start:
+        if is_no_better:
             self.distilled.restore(self.start)
-            self.kept_iter = 0
+            self.best, self.best_losses, self.kept_iter = self.start, self.start_losses, 0
         return self.kept_iter
 
     def forget(self) -> None:
@@ -192,7 +198,12 @@ class Monitor:
         self.recent_losses = self.recent_losses[:0]
 
     def end(self) -> None:
-        """Return to the iterate of the search if the finish made it worse."""
+        """Return to the iterate of the search if the finish made it worse.
+
+        Without any iteration, nothing is better than the start.
+        """
+        if self.done == 0:
+            self.distilled.restore(self.start)
         if self.look is None or self.done == 0:
             return
         if _excess(self.look().losses, self.best_losses) > 1:

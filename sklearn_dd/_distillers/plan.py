@@ -25,7 +25,7 @@ _PLENTY = 5  # real samples for each learned value: one known net cannot fit the
 _WINDOWED_STEPS, _WINDOW = 50, 5  # of a student whose steps are unrolled window by window
 _BATCH = 256  # real samples
 _OUTER_LR, _OUTER_LR_OF_SHORT, _OUTER_LR_OF_FREE = 0.02, 0.05, 0.1
-_SHORT = 500  # iterations; with fewer, samples cannot move far in small steps
+_SHORT = 500  # iterations
 
 
 class Plan(Mapping[str, Any]):
@@ -86,6 +86,11 @@ class Plan(Mapping[str, Any]):
         rows = [(name, _shown(value), self.reasons[name]) for name, value in self.items()]
         name, value = (max(len(row[k]) for row in rows) for k in range(2))
         return "\n".join(f"{n:<{name}}  {v:<{value}}  {why}" for n, v, why in rows)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether so few iterations are expected that samples cannot move far in small steps."""
+        return self._iterations <= _SHORT
 
     def decide(self, name: str, value: Any, reason: str) -> None:
         """Give a parameter a value, unless it has one.
@@ -218,7 +223,7 @@ def plan_learning(
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
     if by_windows:
         plan.decide("outer_lr", _OUTER_LR, "for this method")
-    if plan._iterations <= _SHORT:
+    if plan.is_short:
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")

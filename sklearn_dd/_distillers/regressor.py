@@ -73,7 +73,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Where the synthetic samples and their targets start.
 
         - ``"auto"``: the plan decides. It takes the one of the next five from which students learn
-          best on held-out samples. The fit returns this start if it finds nothing better.
+          best on held-out samples. If the fit finds nothing better there, it returns the best pair
+          of a start and a step size.
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of samples and
           targets together.
         - ``"real"``: random real samples with their targets.

@@ -119,8 +119,8 @@ class Run:
             self._steady()
         if self.monitor.returns_start and not is_interrupted:
             warn_user(
-                "Distillation did not improve on its start, so the best start is returned. Give "
-                "the fit more time or more samples."
+                "Distillation did not improve on its start, so the best start is returned (see "
+                "plan_.reasons['data_init']). Give the fit more time or more samples."
             )
         if (self.monitor.history["dead_share"] or [0])[-1] > 0:
             warn_user(
@@ -142,8 +142,8 @@ class Run:
         notice.
         """
         rows = self.problem.everything.rows
-        n = affordable(self.problem, self.distilled, len(_FACTORS), _SHARE, _MAX_ROWS)
-        n_students = max(_FEWEST, min(_MOST, n))
+        n = affordable(self.problem, self.distilled, _SHARE, _MAX_ROWS)
+        n_students = max(_FEWEST, min(_MOST, n // len(_FACTORS)))
         look = looker(self.problem, self.distilled, rows, n_students, _MAX_ROWS)
         if look is None:
             return

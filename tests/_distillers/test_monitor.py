@@ -31,18 +31,22 @@ ONE = 1 + 0.1 * ALTERNATING
 ERROR = float(ALTERNATING.std() / 4)  # the standard error of the mean of the sixteen
 
 
-def watched(looks, patience=None, max_iter=20):
+def watched(looks, patience=None, max_iter=20, falls_back=False):
     """A monitor whose set holds the number of iterations, after all looks but the last.
 
-    Look 0 is at the start; the last one is for ``keep``.
+    Look 0 is at the start; the last one is for ``keep``. If there is another set to fall back to,
+    it holds -1, and look 1 is at that.
     """
     distilled = DistilledSet(torch.zeros(1, 1, 1), torch.ones(1, 1, 1), torch.ones(1, 1))
     found = [Look(torch.as_tensor(losses, dtype=torch.float64), 0.5, 0.0) for losses in looks]
     found.reverse()
     look = lambda: found.pop() if len(found) > 1 else found[0]  # noqa: E731
-    monitor = Monitor(distilled, distilled.snapshot(), look, max_iter, patience)
+    start = distilled.snapshot()
+    if falls_back:
+        start[0].fill_(-1)
+    monitor = Monitor(distilled, start, look, max_iter, patience)
     monitor.begin(is_last=True)
-    for i in range(1, len(looks) - 1):
+    for i in range(1, len(looks) - 1 - falls_back):
         iterate(monitor, i)
     return monitor
 
@@ -69,6 +73,30 @@ def test_the_last_iterates_are_left_if_they_are_worse_by_half_a_standard_error(e
     monitor = watched([3 * ONE, ONE, *4 * [worse], worse])
     assert monitor.keep()
     assert held(monitor) == monitor.kept_iter == kept
+
+
+@pytest.mark.parametrize(
+    ("fallback", "last", "held_in_the_end"),
+    [
+        (2 * ONE, 3 * ONE, -1),  # nothing is better than where the search began: not that, then
+        (ONE, 3 * ONE + ALTERNATING, -1),  # better than that, and still worse than the fallback
+        (4 * ONE, 3 * ONE, 2),
+        (6 * ONE, 7 * ONE, 0),  # the fallback is worse than where the search began
+    ],
+)
+def test_a_search_falls_back_to_the_other_start(fallback, last, held_in_the_end):
+    monitor = watched([5 * ONE, fallback, last, last, last], falls_back=True)
+    monitor.keep()
+    assert held(monitor) == held_in_the_end
+    assert monitor.returns_start == (held_in_the_end <= 0)
+
+
+@pytest.mark.parametrize("end", [Monitor.keep, Monitor.end])
+def test_without_a_search_it_falls_back_too(end):
+    monitor = watched([5 * ONE, ONE], falls_back=True)
+    end(monitor)
+    assert held(monitor) == -1
+    assert not monitor.returns_start, "this is no verdict on the search"
 
 
 def test_a_last_iterate_that_is_worse_on_all_parts_alike_is_left():
@@ -281,13 +309,15 @@ def test_a_hair_is_no_progress():
 
 
 def test_what_is_remembered_survives_a_file():
-    monitor = watched([3 * ONE, ONE, 2 * ONE, 2 * ONE])
+    monitor = watched([3 * ONE, 2.5 * ONE, ONE, 2 * ONE, 2 * ONE], falls_back=True)
     tensors = {name: t.clone() for name, t in monitor.state_dict().items()}
     metadata = json.loads(json.dumps(monitor.metadata()))
     again = watched([5 * ONE, 4 * ONE, 2 * ONE])
     again.distilled.free_x.data.fill_(2)
     again.load(tensors, metadata)
     assert again.metadata() == monitor.metadata()
+    assert all(map(torch.equal, again.start, monitor.start))
+    assert torch.equal(again.start_losses, 2.5 * ONE)
     assert again.done == 2
     for m in (monitor, again):
         m.look = lambda: Look(2 * ONE, 0.5, 0.0)
@@ -396,7 +426,7 @@ def test_what_it_returns_then_is_the_best_of_all_starts(table):
     """The search begins from another one, with longer steps."""
     open_ = {"data_init": "auto", "distill_lr": None, "n_epochs": 10}
     distiller = tiny(
-        method=Watched(away), max_iter=50, outer_lr=3.0, validation_fraction=0.5, **open_
+        method=Watched(away), max_iter=600, outer_lr=3.0, validation_fraction=0.5, **open_
     )
     with pytest.warns(UserWarning, match="not improve on its start"):
         distiller.fit(*table)
