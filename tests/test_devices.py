@@ -62,8 +62,9 @@ def test_a_fit_travels_between_devices(make, student, device, table, images, tmp
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_result_is_numpy_and_finite(device, table):
-    X_syn, y_syn, lrs = tiny(device=device).fit(*table).transform()
+@pytest.mark.parametrize("open_", [{}, {"data_init": "auto", "distill_lr": None, "student": None}])
+def test_the_result_is_numpy_and_finite(open_, device, table):
+    X_syn, y_syn, lrs = tiny(device=device, **open_).fit(*table).transform()
     assert {type(part) for part in (X_syn, y_syn, lrs)} == {np.ndarray}
     assert np.isfinite(X_syn).all()
     assert np.isfinite(lrs).all()
