@@ -68,6 +68,7 @@ class Monitor:
         self.progress_iter, self.reference = 0, math.inf  # and the last that was clearly better
         self.latest_losses = self.start_losses = self.best_losses
         self.recent_losses = self.best_losses[None][:0]  # (n_looks, n_parts), after the start
+        self.start_score = -math.inf
         self.start, self.is_looking = start, True
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.returns_start = False  # what a search ends with that did no better
@@ -96,17 +97,18 @@ class Monitor:
         self.latest_losses, self.recent_losses = found.losses, found.losses[None][:0]
         self._note(_mean(found.losses))
         if self.done == 0:
-            self._compare_starts(found.losses)
+            self._compare_starts(self.look, found)
 
-    def _compare_starts(self, losses: Tensor) -> None:
+    def _compare_starts(self, look: Callable[[], Look], first: Look) -> None:
         """Fall back to where the search starts, unless the other start is better."""
-        assert self.look is not None
+        found = first
         if not self._is(self.start):
             self.distilled.restore(self.start)
-            self.start_losses = self.look().losses
+            found = look()
             self.distilled.restore(self.best)
-        if not _mean(self.start_losses) < _mean(losses):
-            self.start, self.start_losses = self.best, losses
+        if not _mean(found.losses) < _mean(first.losses):
+            self.start, found = self.best, first
+        self.start_losses, self.start_score = found.losses, found.score
 
     def update(self, iteration: Iteration) -> float | None:
         """Record an iteration; return the validation score where one is due."""
@@ -186,11 +188,10 @@ class Monitor:
             self.distilled.restore(self.best)
             self.kept_iter, losses = self.best_iter, self.look().losses
         self.best, self.best_losses = self.distilled.snapshot(), losses
-        is_no_better = self.kept_iter == 0 or _excess(self.best_losses, self.start_losses) > 1
-        self.returns_start = is_no_better and self.done > 0
-        if is_no_better:
+        self.returns_start = self.kept_iter == 0 and self.done > 0
+        if self.kept_iter == 0:
             self.distilled.restore(self.start)
-            self.best, self.best_losses, self.kept_iter = self.start, self.start_losses, 0
+            self.best, self.best_losses = self.start, self.start_losses
         return self.kept_iter
 
     def forget(self) -> None:
@@ -198,16 +199,22 @@ class Monitor:
         self.recent_losses = self.recent_losses[:0]
 
     def end(self) -> None:
-        """Return to the iterate of the search if the finish made it worse.
+        """Return to the iterate of the search if the finish made it worse, or to the start.
 
-        Without any iteration, nothing is better than the start.
+        A set from which students learn with a higher loss and a better score is not worse.
         """
         if self.done == 0:
             self.distilled.restore(self.start)
         if self.look is None or self.done == 0:
             return
-        if _excess(self.look().losses, self.best_losses) > 1:
+        found = self.look()
+        if _excess(found.losses, self.best_losses) > 1:
             self.distilled.restore(self.best)
+            found = self.look()
+        is_worse = _excess(found.losses, self.start_losses) > 1 and found.score < self.start_score
+        if is_worse:
+            self.distilled.restore(self.start)
+            self.returns_start = True
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""
@@ -222,7 +229,7 @@ class Monitor:
         numbers = {
             "best_iter": self.best_iter, "progress": self.progress_iter,
             "reference": self.reference, "next_look": self.next_look, "kept": self.kept_iter,
-            "looking": self.is_looking,
+            "looking": self.is_looking, "start_score": self.start_score,
         }  # fmt: skip
         return {"history": self.history, **numbers}
 
@@ -239,6 +246,7 @@ class Monitor:
         self.best_iter, self.next_look = metadata["best_iter"], metadata["next_look"]
         self.progress_iter, self.reference = metadata["progress"], metadata["reference"]
         self.kept_iter, self.is_looking = metadata["kept"], metadata["looking"]
+        self.start_score = metadata["start_score"]
         self.done = len(self.history["loss"])
 
 

@@ -78,9 +78,8 @@ def test_the_last_iterates_are_left_if_they_are_worse_by_half_a_standard_error(e
 @pytest.mark.parametrize(
     ("fallback", "last", "held_in_the_end"),
     [
-        (2 * ONE, 3 * ONE, -1),  # nothing is better than where the search began: not that, then
-        (ONE, 3 * ONE + ALTERNATING, -1),  # better than that, and still worse than the fallback
-        (4 * ONE, 3 * ONE, 2),
+        (2 * ONE, 7 * ONE, -1),
+        (2 * ONE, 3 * ONE, 2),  # it has got better, and goes on in the finish
         (6 * ONE, 7 * ONE, 0),  # the fallback is worse than where the search began
     ],
 )
@@ -89,6 +88,16 @@ def test_a_search_falls_back_to_the_other_start(fallback, last, held_in_the_end)
     monitor.keep()
     assert held(monitor) == held_in_the_end
     assert monitor.returns_start == (held_in_the_end <= 0)
+
+
+@pytest.mark.parametrize(("score", "held_in_the_end"), [(0.4, -1), (0.6, 2)])
+def test_a_finish_that_is_worse_than_the_start_by_loss_and_score_is_undone(score, held_in_the_end):
+    monitor = watched([5 * ONE, 2 * ONE, 3 * ONE, 3 * ONE, 3 * ONE], falls_back=True)
+    monitor.keep()
+    monitor.look = lambda: Look(3 * ONE, score, 0.0)  # that of the start is 0.5
+    monitor.end()
+    assert held(monitor) == held_in_the_end
+    assert monitor.returns_start == (held_in_the_end < 0)
 
 
 @pytest.mark.parametrize("end", [Monitor.keep, Monitor.end])
