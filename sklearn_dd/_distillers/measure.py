@@ -52,8 +52,9 @@ def first_set(
     descends = not isinstance(problem.spec.optimizer, Adam)
     sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
     starts = [_start(problem, kinds[0])]
-    n = affordable(problem, starts[0], _SHARE, _MAX_ROWS)
-    if n >= len(kinds) * len(sizes):
+    n_pairs = len(kinds) * len(sizes)
+    n = affordable(problem, starts[0], _SHARE, _MAX_ROWS) if n_pairs > 1 else 0
+    if n >= n_pairs:
         starts += [_start(problem, kind) for kind in kinds[1:]]
     candidates = list(product(range(len(starts)), sizes))
     if 1 < len(candidates) <= n:
