@@ -321,7 +321,7 @@ class Chain:
     >>> from sklearn_dd import MLP, Chain, DatasetDistiller, brightness, shift
     >>> digits = load_digits()
     >>> augment = Chain((shift, brightness))
-    >>> distiller = DatasetDistiller(student=MLP, augment=augment, max_iter=2, random_state=0)
+    >>> distiller = DatasetDistiller(student=MLP, augment=augment, max_iter=100, random_state=0)
     >>> distiller.fit(digits.images, digits.target).X_syn_.shape
     (10, 8, 8)
     """

@@ -114,7 +114,7 @@ def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs
     again, _ = first_set(problem_of(make(n_epochs=n_epochs, **named), X, y, seed), None)
     assert all(map(torch.equal, distilled.snapshot(), again.snapshot()))
     # The fallback is the best of all.
-    size = float(fallback.lrs[0, 0])
+    size = float(fallback.lrs.detach()[0, 0])
     assert naive_loss(problem, fallback, size) == pytest.approx(best, rel=1e-5)
 
 

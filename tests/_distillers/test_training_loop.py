@@ -103,7 +103,10 @@ def by_hand(distiller, X, y, make, n_epochs, seed):
 def test_free_labels_serve_ordinary_loops_and_the_schedule_loses_little():
     X, y = load_digits(return_X_y=True)
     X, X_new, y, y_new = train_test_split(X, y, test_size=0.3, random_state=1)
-    small = {"labels": "free", "n_epochs": 3, "max_iter": 150, "validation_fraction": 0}
+    small = {
+        "labels": "free", "n_epochs": 3, "distill_lr": 0.3, "max_iter": 150,
+        "validation_fraction": 0,
+    }  # fmt: skip
     learned, prepared = (
         DatasetDistiller(10, training_loop=loop, random_state=1, **small).fit(X, y)
         for loop in ("learned", "any")
