@@ -11,7 +11,6 @@ stopped can be continued: delete the file after a change of the library.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pages import MACHINE, MEASURED, list_table
+from pages import MACHINE, Store, list_table
 from plain import cifar10, mnist, usps
 from sklearn.datasets import (
     load_breast_cancer,
@@ -40,7 +39,6 @@ from threadpoolctl import threadpool_limits
 from sklearn_dd import MLP, DatasetDistiller, DatasetDistillerRegressor
 
 SECONDS, SEEDS, MAX_ROWS, N_SAMPLES, INITS = 10.0, range(2), 20_000, 10, 10
-JSON, RST = MEASURED / "rules.json", MEASURED / "rules.rst"
 
 Data = tuple[np.ndarray, np.ndarray]
 Load = Callable[[], Data]
@@ -155,8 +153,7 @@ def page(scores: dict[str, dict[str, list[float]]]) -> str:
     return text
 
 
-def kept() -> dict[str, dict[str, list[float]]]:
-    return json.loads(JSON.read_text()) if JSON.exists() else {}
+KEPT = Store("rules", page)
 
 
 def measure(group: Group, name: str) -> None:
@@ -164,14 +161,11 @@ def measure(group: Group, name: str) -> None:
     X, y = group.data[name]()
     for changes in group.changes:
         label = labelled(changes)
-        if label in kept().get(name, {}):
+        if label in KEPT(name):
             continue
         found = [score(group, X, y, seed, changes) for seed in SEEDS]
         print(name, label, *(f"{s:.3f}" for s in found), flush=True)
-        scores = kept()
-        scores.setdefault(name, {})[label] = found
-        JSON.write_text(json.dumps(scores, indent=1) + "\n")
-        RST.write_text(page(scores))
+        KEPT.keep((name,), {label: found})
 
 
 def main() -> None:

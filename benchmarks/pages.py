@@ -1,11 +1,13 @@
-"""What the benchmarks share: sets of images, and tables for the documentation."""
+"""What the benchmarks share: sets of images, kept figures, and tables for the documentation."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -18,6 +20,34 @@ MACHINE = (
     f"CPU with {os.cpu_count()} cores, Python {platform.python_version()},\n"
     f"torch {torch.__version__}, scikit-learn {sklearn.__version__}"
 )
+
+
+class Store:
+    """Figures in a JSON file, each under its keys, and the page that shows them.
+
+    Figures of another version of the library are not told apart: delete the file after a change.
+    """
+
+    def __init__(self, name: str, page: Callable[[dict[str, Any]], str]) -> None:
+        self.json, self.rst = (MEASURED / f"{name}.{kind}" for kind in ("json", "rst"))
+        self.page = page
+
+    def __call__(self, *keys: Any) -> dict[str, Any]:
+        """What is kept under some of the keys."""
+        found = json.loads(self.json.read_text()) if self.json.exists() else {}
+        for key in keys:
+            found = found.get(str(key), {})
+        return found
+
+    def keep(self, keys: Iterable[Any], figures: dict[str, Any]) -> None:
+        """Add figures to those under the keys, and write the page."""
+        MEASURED.mkdir(exist_ok=True)
+        kept = at = self()
+        for key in keys:
+            at = at.setdefault(str(key), {})
+        at.update(figures)
+        self.json.write_text(json.dumps(kept, indent=1) + "\n")
+        self.rst.write_text(self.page(kept))
 
 
 def list_table(rows: Iterable[Iterable[str]]) -> str:

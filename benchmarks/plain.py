@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import math
 import os
 import time
@@ -28,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pages import MACHINE, MEASURED, ROOT, image_set, list_table
+from pages import MACHINE, ROOT, Store, image_set, list_table
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.model_selection import train_test_split
 from tables import CHEAP, arguments_of, planned, whole
@@ -36,15 +35,14 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_dd import ConvNet, DatasetDistiller, LeNet
 
-JSON, RST = MEASURED / "plain.json", MEASURED / "plain.rst"
 INITS = 20  # fresh students of each set
 UNKNOWN = dict.fromkeys([*CHEAP, "whole"], math.nan)  # what has not been measured
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def bundled(load: Callable) -> Callable[[int], Split]:
-    """A split with 30 % held out, a different part for each seed."""
+def split_of(load: Callable) -> Callable[[int], Split]:
+    """A bundled set with 30 % held out, a different part for each seed."""
 
     def split(seed: int) -> Split:
         X, y = load(return_X_y=True)
@@ -105,13 +103,13 @@ ROWS = {
         )
         for student in (LeNet, ConvNet)
     },
-    "digits, 1 per class": Row(bundled(load_digits), {"n_per_class": 1, "max_time": 60}, 5),
-    "digits, 10 per class": Row(bundled(load_digits), {"n_per_class": 10, "max_time": 60}, 5),
+    "digits, 1 per class": Row(split_of(load_digits), {"n_per_class": 1, "max_time": 60}, 5),
+    "digits, 10 per class": Row(split_of(load_digits), {"n_per_class": 10, "max_time": 60}, 5),
     "digits, 1 per class, one known net": Row(
-        bundled(load_digits), {"n_per_class": 1, "max_time": 60, "init": "fixed"}, 5
+        split_of(load_digits), {"n_per_class": 1, "max_time": 60, "init": "fixed"}, 5
     ),
     **{
-        f"{name}, {n} per class": Row(bundled(load), {"n_per_class": n, "max_time": 20}, 5)
+        f"{name}, {n} per class": Row(split_of(load), {"n_per_class": n, "max_time": 20}, 5)
         for name, load in (("breast cancer", load_breast_cancer), ("wine", load_wine))
         for n in (1, 5)
     },
@@ -157,8 +155,8 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
     )
     rows = [["data", "limit, s", "accuracy", "over students", "over seeds", "worst seed",
              "best cheap set", "all", "fit, s", "iterations"]]  # fmt: skip
-    for name, by_seed in kept.items():
-        found = [*by_seed.values()]
+    for name in filter(kept.__contains__, ROWS):
+        found = [*kept[name].values()]
         means = [fmean(f["scores"]) for f in found]
         between = f"± {pstdev(means):.3f} ({len(means)})" if len(means) > 1 else "(1)"
         others = [f["beside"] for f in found if "beside" in f] or [UNKNOWN]
@@ -177,18 +175,7 @@ def shown(accuracy: float) -> str:
     return "" if math.isnan(accuracy) else f"{accuracy:.3f}"
 
 
-def kept(name: str, seed: int) -> dict[str, Any]:
-    """What is kept of a row and a seed."""
-    found = json.loads(JSON.read_text()) if JSON.exists() else {}
-    return found.get(name, {}).get(str(seed), {})
-
-
-def keep(name: str, seed: int, scores: dict[str, Any]) -> None:
-    """Keep scores, and write the page."""
-    found = json.loads(JSON.read_text()) if JSON.exists() else {}
-    found.setdefault(name, {}).setdefault(str(seed), {}).update(scores)
-    JSON.write_text(json.dumps(found, indent=1) + "\n")
-    RST.write_text(table({name: found[name] for name in ROWS if name in found}))
+KEPT = Store("plain", table)
 
 
 def main() -> None:
@@ -207,14 +194,14 @@ def main() -> None:
 
 def complete(name: str, row: Row, seed: int) -> None:
     """Measure what is missing."""
-    if "scores" not in kept(name, seed):
+    if "scores" not in KEPT(name, seed):
         found = measure(row, seed)
         print(name, seed, f"{fmean(found['scores']):.4f}", found["ended"], flush=True)
-        keep(name, seed, found)
-    if "beside" not in kept(name, seed):
+        KEPT.keep((name, seed), found)
+    if "beside" not in KEPT(name, seed):
         others = beside(row, seed)
         print(name, seed, others, flush=True)
-        keep(name, seed, {"beside": others})
+        KEPT.keep((name, seed), {"beside": others})
 
 
 if __name__ == "__main__":

@@ -24,13 +24,14 @@ import tarfile
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pages import MACHINE, MEASURED, list_table
+from pages import MACHINE, Store, list_table
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -57,7 +58,6 @@ from sklearn_dd import (
 
 MAX_ROWS, MAX_IMAGES, MAX_LEVELS = 5_000, 10_000, 20
 INITS = 10  # fresh students of each small set
-JSON, RST = MEASURED / "tables.json", MEASURED / "tables.rst"
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -357,50 +357,25 @@ COLUMNS = {
 }  # fmt: skip
 
 
-class Scores:
-    """The json: seconds -> set -> seed -> rows of each class, or 0 for all -> method -> score."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = f"{seconds:g}"
-
-    def __call__(self, *keys: Any) -> dict[str, Any]:
-        """What is kept under some of the keys."""
-        found = json.loads(JSON.read_text()) if JSON.exists() else {}
-        for key in (self.seconds, *keys):
-            found = found.get(str(key), {})
-        return found
-
-    def keep(self, keys: tuple[Any, ...], scores: dict[str, Score]) -> None:
-        """Keep scores, and write the page."""
-        MEASURED.mkdir(exist_ok=True)
-        kept = json.loads(JSON.read_text()) if JSON.exists() else {}
-        at = kept
-        for key in (self.seconds, *keys):
-            at = at.setdefault(str(key), {})
-        for method, score in scores.items():
-            at[method] = score._asdict()
-            print(*keys, method, f"{score.mean:.3f} ({score.seconds:.0f} s)", sep=" | ", flush=True)
-        JSON.write_text(json.dumps(kept, indent=1))
-        RST.write_text(self.page())
-
-    def page(self) -> str:
-        """A table for each group of sets and number of rows."""
-        text = (
-            f"Balanced accuracy on a test part of 30 %, mean ± standard deviation over seeds\n"
-            f"(their number in brackets), {self.seconds} s for each distillation, on a {MACHINE}.\n"
-            f"Each small set is scored by {INITS} fresh students of the same kind.\n"
-        )
-        kept = self()
-        for group, sets in (("Development", DEVELOPMENT), ("Closed", CLOSED)):
-            names = [name for name in sets if name in kept]
-            sizes = {int(n) for name in names for by in kept[name].values() for n in by} - {0}
-            for n in sorted(sizes):
-                title = f"{group} sets, {n} row{'s' * (n > 1)} of each class"
-                text += f"\n**{title}**\n\n{list_table(table(kept, names, n))}"
-            if len(sizes) > 1:
-                text += f"\n**{group} sets of all sizes**\n\n"
-                text += list_table(summary(kept, names, sorted(sizes)))
-        return text
+def page(kept: dict[str, Any]) -> str:
+    """A table for each time limit, group of sets and number of rows."""
+    text = (
+        "Balanced accuracy on a test part of 30 %, mean ± standard deviation over seeds (their\n"
+        f"number in brackets), on a {MACHINE}.\nEach small set is scored by {INITS} fresh students "
+        "of the same kind.\n"
+    )
+    groups = ("Development", DEVELOPMENT), ("Closed", CLOSED)
+    for (seconds, by_set), (group, sets) in product(kept.items(), groups):
+        names = [name for name in sets if name in by_set]
+        sizes = {int(n) for name in names for by in by_set[name].values() for n in by} - {0}
+        title = f"{group} sets, {seconds} s for each distillation"
+        for n in sorted(sizes):
+            found = list_table(table(by_set, names, n))
+            text += f"\n**{title}, {n} row{'s' * (n > 1)} of each class**\n\n{found}"
+        if len(sizes) > 1:
+            text += f"\n**{title}, all sizes**\n\n"
+            text += list_table(summary(by_set, names, sorted(sizes)))
+    return text
 
 
 def table(kept: dict[str, Any], names: list[str], n: int) -> list[list[str]]:
@@ -437,9 +412,20 @@ def summary(kept: dict[str, Any], names: list[str], sizes: list[int]) -> list[li
     return found
 
 
+# Seconds -> set -> seed -> rows of each class, or 0 for all -> method -> score.
+KEPT = Store("tables", page)
+
+
+def keep(keys: tuple[Any, ...], scores: dict[str, Score]) -> None:
+    """Print scores, and keep them."""
+    for method, score in scores.items():
+        print(*keys, method, f"{score.mean:.3f} ({score.seconds:.0f} s)", sep=" | ", flush=True)
+    KEPT.keep(keys, {method: score._asdict() for method, score in scores.items()})
+
+
 def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
     """All that is missing for one set and seed."""
-    kept = Scores(seconds)
+    at = f"{seconds:g}", name, seed
     X, Xt, y, yt = split(*load(name), seed)
     for n in rows:
         if 2 * n * len(np.unique(y)) > len(y):
@@ -447,10 +433,9 @@ def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
             continue
         settings = {"n_per_class": n, "random_state": seed}
         own = {**settings, "max_time": seconds, "class_weight": "balanced"}
-        if "distilled" not in kept(name, seed, n):
-            score = scored(DatasetDistiller(**own), X, y, Xt, yt)
-            kept.keep((name, seed, n), {"distilled": score})
-        missing = {"whole", *CHEAP} - set(kept(name, seed, n))
+        if "distilled" not in KEPT(*at, n):
+            keep((*at, n), {"distilled": scored(DatasetDistiller(**own), X, y, Xt, yt)})
+        missing = {"whole", *CHEAP} - set(KEPT(*at, n))
         if not missing:
             continue
         plan = planned(own, X, y)
@@ -461,22 +446,22 @@ def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
             for label, kind in CHEAP.items() if label in missing
         }  # fmt: skip
         if "whole" in missing:
-            scores["whole"] = of_all(name, seed, kept, plan, X, y, Xt, yt)
-        kept.keep((name, seed, n), scores)
-    if not kept(name, seed, 0):
+            scores["whole"] = of_all(KEPT(*at), plan, X, y, Xt, yt)
+        keep((*at, n), scores)
+    if not KEPT(*at, 0):
         scores = {
             label: reference(model, X, y, Xt, yt, seed) for label, model in REFERENCES.items()
         }
-        kept.keep((name, seed, 0), scores)
+        keep((*at, 0), scores)
 
 
 def of_all(
-    name: str, seed: int, kept: Scores, plan: DatasetDistiller,
+    kept: dict[str, Any], plan: DatasetDistiller,
     X: np.ndarray, y: np.ndarray, Xt: np.ndarray, yt: np.ndarray,
 ) -> Score:  # fmt: skip
     """The student on all rows, which is the same for some sizes."""
     student = named(plan).split(", ")[0]
-    for by_method in kept(name, seed).values():
+    for by_method in kept.values():
         if by_method.get("whole", {}).get("student") == student:
             return Score(**by_method["whole"])
     began = time.perf_counter()

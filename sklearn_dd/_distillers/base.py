@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from .._guards import all_or_nothing
 from .checkpoint import Checkpoint
-from .measure import first_set
+from .measure import Starts, first_set
 from .phases import Phase, phases_of
 from .problem import Problem
 from .progress import Progress
@@ -86,8 +86,8 @@ class BaseDistiller(FittedDistiller):
     def _continues(self) -> bool:
         return self.warm_start and hasattr(self, "X_syn_")
 
-    def _start(self, problem: Problem) -> tuple[Any, Any]:
-        """The distilled set before the first outer iteration, and the one to fall back to."""
+    def _start(self, problem: Problem) -> Starts:
+        """Where the outer loop starts: from new samples, or from those of the last fit."""
         return first_set(problem, self._distilled_data() if self._continues() else None)
 
     def _phases(self, method: Any, *problem: Any) -> list[Phase]:

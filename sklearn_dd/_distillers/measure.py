@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,23 +22,29 @@ _DESCENT, _ADAM = (0.03, 0.1, 0.3, 1.0), (0.001, 0.003, 0.01)
 _LONGEST = 0.3  # step of descent to learn samples for: with longer ones, training turns chaotic
 _MIDDLE = 1  # of the step sizes, which is taken without a measurement
 _STARTS = ("kmeans", "mean", "real", "herding", "kcenters")
+_FEW = 200  # iterations in which samples learn little
 _LOSABLE = 1 / 2  # of what students learn from the best start: longer steps may cost so much
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
 _ENOUGH = 100  # held-out samples
 _SHARE = 1 / 10  # of the budget that this may take
 
 
-def first_set(
-    problem: Problem, previous: DistilledData | None
-) -> tuple[DistilledSet, DistilledSet]:
+class Starts(NamedTuple):
+    """What a fit starts from, and what it falls back to."""
+
+    first: DistilledSet  # before the first outer iteration
+    fallback: DistilledSet
+
+
+def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     """The distilled set before the first outer iteration, and the one to fall back to.
 
     Completes the plan. Where it is open, each kind of start is tried with each step size, in the
     whole schedule, on samples that are held out where these are enough: many centres of few samples
     suit those samples too well. A fit falls back to the pair from which students learn best. It
     starts from steps of 0.3, or the longest below from which they still learn at least half as
-    much, for samples that are learned for long steps teach more. In few iterations they learn
-    little, and start from the best pair.
+    much, for samples that are learned for long steps teach more. In 200 iterations or fewer they
+    learn little, and start from the best pair.
     """
     p = problem.parameters
     if previous is not None:
@@ -47,7 +54,7 @@ def first_set(
         batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         start = start.to(problem.device)
-        return start, start
+        return Starts(start, start)
     kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
     sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
@@ -62,7 +69,7 @@ def first_set(
         losses, of_nothing = _measure(problem, starts, candidates, n_students)
         best = min(candidates, key=losses.__getitem__)
         first = best
-        if descends and is_open(p.distill_lr) and not p.plan.is_short:
+        if descends and is_open(p.distill_lr) and not p.plan.expects_at_most(_FEW):
             most = losses[best] + _LOSABLE * max(0.0, of_nothing - losses[best])
             able = [c for c in candidates if losses[c] <= most < math.inf and c[1] <= _LONGEST]
             first = max(able or [best], key=lambda c: (c[1], -losses[c]))
@@ -74,7 +81,7 @@ def first_set(
         why = "the budget is too small to compare starts"
     p.plan.decide("data_init", kinds[first[0]], why)
     p.plan.decide("distill_lr", first[1], why)
-    return _with_steps(starts[first[0]], first[1]), _with_steps(starts[best[0]], best[1])
+    return Starts(*(_with_steps(starts[k], size) for k, size in (first, best)))
 
 
 def _with_steps(start: DistilledSet, size: float) -> DistilledSet:

@@ -188,11 +188,15 @@ class Monitor:
             self.distilled.restore(self.best)
             self.kept_iter, losses = self.best_iter, self.look().losses
         self.best, self.best_losses = self.distilled.snapshot(), losses
-        self.returns_start = self.kept_iter == 0 and self.done > 0
         if self.kept_iter == 0:
-            self.distilled.restore(self.start)
-            self.best, self.best_losses = self.start, self.start_losses
+            self._return_start()
         return self.kept_iter
+
+    def _return_start(self) -> None:
+        """Give up what was found for the best start."""
+        self.distilled.restore(self.start)
+        self.best, self.best_losses = self.start, self.start_losses
+        self.returns_start = self.done > 0
 
     def forget(self) -> None:
         """Take no account of the last looks, because the loop has changed the set by hand."""
@@ -204,17 +208,16 @@ class Monitor:
         A set from which students learn with a higher loss and a better score is not worse.
         """
         if self.done == 0:
-            self.distilled.restore(self.start)
-        if self.look is None or self.done == 0:
+            self._return_start()
+            return
+        if self.look is None:
             return
         found = self.look()
         if _excess(found.losses, self.best_losses) > 1:
             self.distilled.restore(self.best)
             found = self.look()
-        is_worse = _excess(found.losses, self.start_losses) > 1 and found.score < self.start_score
-        if is_worse:
-            self.distilled.restore(self.start)
-            self.returns_start = True
+        if _excess(found.losses, self.start_losses) > 1 and found.score < self.start_score:
+            self._return_start()
 
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""

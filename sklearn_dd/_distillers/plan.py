@@ -87,10 +87,20 @@ class Plan(Mapping[str, Any]):
         name, value = (max(len(row[k]) for row in rows) for k in range(2))
         return "\n".join(f"{n:<{name}}  {v:<{value}}  {why}" for n, v, why in rows)
 
-    @property
-    def is_short(self) -> bool:
-        """Whether so few iterations are expected that samples cannot move far in small steps."""
-        return self._iterations <= _SHORT
+    def expects_at_most(self, n: int) -> bool:
+        """Whether no more than so many iterations are expected.
+
+        Parameters
+        ----------
+        n : int
+            Number of outer iterations.
+
+        Returns
+        -------
+        bool
+            False where nothing is known of their number.
+        """
+        return self._iterations <= n
 
     def decide(self, name: str, value: Any, reason: str) -> None:
         """Give a parameter a value, unless it has one.
@@ -145,7 +155,8 @@ def first_plan(distiller: Any, seconds: float | None) -> Plan:
     if values["max_iter"] is None:
         reasons["max_iter"] = "until max_time, or until nothing gets better"
     plan = Plan(values, reasons, seconds)
-    plan.decide("n_steps", *_mini_batches(getattr(distiller, "n_per_class", None)))
+    sizes = getattr(distiller, "n_per_class", distiller.n_samples)  # a regression has no classes
+    plan.decide("n_steps", *_mini_batches(sizes))
     return plan
 
 
@@ -223,7 +234,7 @@ def plan_learning(
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
     if by_windows:
         plan.decide("outer_lr", _OUTER_LR, "for this method")
-    if plan.is_short:
+    if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
@@ -242,12 +253,12 @@ def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bo
     return len(real.y) >= _PLENTY * n_learned
 
 
-def _mini_batches(n_per_class: Any) -> tuple[int, str]:
-    """Two mini-batches where the samples of each class can be halved.
+def _mini_batches(sizes: Any) -> tuple[int, str]:
+    """Two mini-batches where the samples, of each class if there are any, can be halved.
 
     Steps on halves take half of the time, and twice as many of them teach a student more.
     """
-    numbers = [*n_per_class.values()] if isinstance(n_per_class, Mapping) else [n_per_class]
+    numbers = [*sizes.values()] if isinstance(sizes, Mapping) else [sizes]
     if all(isinstance(n, Integral) and n % 2 == 0 for n in numbers):
-        return 2, "the samples of each class can be halved"
+        return 2, "the samples can be halved"
     return 1, "all samples in each step"

@@ -37,7 +37,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     n_steps : int or None, default=None
         Number of mini-batches that the synthetic samples are divided into. A student takes one
         gradient step on each mini-batch per epoch. ``n_steps`` must divide ``n_samples``. ``None``:
-        the plan decides. It takes 1.
+        the plan decides. It takes 2 if ``n_samples`` is even, else 1.
     n_epochs : int or None, default=None
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size. ``None``: the plan decides, as for

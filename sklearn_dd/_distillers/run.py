@@ -118,9 +118,11 @@ class Run:
         if self.monitor.done and self.learns_step_sizes:
             self._steady()
         if self.monitor.returns_start and not is_interrupted:
+            size = float(self.distilled.lrs.detach().mean())
             warn_user(
-                "Distillation did not improve on its start, so the best start is returned (see "
-                "plan_.reasons['data_init']). Give the fit more time or more samples."
+                "Distillation did not improve on its start, so the best start is returned, with "
+                f"a mean step size of {size:.3g} (see plan_.reasons['data_init']). Give the fit "
+                "more time or more samples."
             )
         if (self.monitor.history["dead_share"] or [0])[-1] > 0:
             warn_user(

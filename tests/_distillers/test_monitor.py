@@ -437,8 +437,9 @@ def test_what_it_returns_then_is_the_best_of_all_starts(table):
     distiller = tiny(
         method=Watched(away), max_iter=600, outer_lr=3.0, validation_fraction=0.5, **open_
     )
-    with pytest.warns(UserWarning, match="not improve on its start"):
+    with pytest.warns(UserWarning, match="not improve on its start") as caught:
         distiller.fit(*table)
+    assert f"a mean step size of {distiller.lrs_.mean():.3g} " in str(caught[0].message)
     problem = Problem.from_parameters(distiller, *table, None, distiller.seed_, None)
     first, fallback = first_set(problem, None)
     assert not torch.equal(first.lrs, fallback.lrs)

@@ -196,9 +196,10 @@ def test_steps_are_on_halves_where_the_samples_of_each_class_can_be_halved(
     )
 
 
-def test_a_regression_takes_all_pairs_in_each_step(table):
-    plan, _ = planned(DatasetDistillerRegressor(10), *table)
-    assert (plan["n_steps"], plan["n_epochs"]) == (1, PASSES)
+@pytest.mark.parametrize(("n_samples", "n_steps"), [(1, 1), (2, 2), (5, 1), (10, 2)])
+def test_so_they_are_in_a_regression(table, n_samples, n_steps):
+    plan, _ = planned(DatasetDistillerRegressor(n_samples), *table)
+    assert (plan["n_steps"], plan["n_epochs"]) == (n_steps, PASSES)
 
 
 def width_of(plan):
