@@ -155,7 +155,8 @@ def first_plan(distiller: Any, seconds: float | None) -> Plan:
     if values["max_iter"] is None:
         reasons["max_iter"] = "until max_time, or until nothing gets better"
     plan = Plan(values, reasons, seconds)
-    sizes = getattr(distiller, "n_per_class", distiller.n_samples)  # a regression has no classes
+    is_regression = not hasattr(distiller, "n_per_class")
+    sizes = distiller.n_samples if is_regression else distiller.n_per_class
     plan.decide("n_steps", *_mini_batches(sizes))
     return plan
 
