@@ -138,9 +138,9 @@ def page(scores: dict[str, dict[str, list[float]]]) -> str:
     text = (
         f"{SECONDS:.0f} s for each fit, seeds {SEEDS[0]} to {SEEDS[-1]}, one thread of a\n"
         f"{MACHINE}.\nMean ± standard deviation over seeds. *Nothing* stands for the plan. Other\n"
-        "rows set what they name. The last column is the mean over the data sets. The last row says\n"
-        "how far the plan is behind the best row, other than those of ``labels``: from learned\n"
-        "labels not every model can learn.\n"
+        "rows set what they name. The last column is the mean over the data sets. The last row\n"
+        "says how far the plan is behind the best row, other than those of ``labels``: from\n"
+        "learned labels not every model can learn.\n"
     )
     for group in GROUPS:
         names = [name for name in group.data if name in scores]
