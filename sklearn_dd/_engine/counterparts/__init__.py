@@ -1,0 +1,21 @@
+"""Models of other libraries, each as a differentiable function of the samples it learns from."""
+
+from .counterpart import Counterpart, scaled
+from .kernels import KernelRidge, RandomSubspaces
+from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours
+from .optimum import LOGISTIC, SQUARED_HINGE, SQUARES, ConvexLoss, Linear
+
+__all__ = [
+    "LOGISTIC",
+    "SQUARED_HINGE",
+    "SQUARES",
+    "ConvexLoss",
+    "Counterpart",
+    "GaussianClasses",
+    "KernelRidge",
+    "Linear",
+    "NearestCentroid",
+    "NearestNeighbours",
+    "RandomSubspaces",
+    "scaled",
+]

@@ -1,0 +1,65 @@
+"""Models that compare distances: nearest neighbours and nearest centroids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def distances(x: Tensor, new: Tensor, p: float = 2) -> Tensor:
+    """Distances (n, m) of new samples (n, d) from x (m, d); squared ones for p = 2."""
+    if p != 2:
+        return torch.cdist(new, x, p=p)
+    squares = new.square().sum(1)[:, None] + x.square().sum(1)
+    return (squares - 2 * new @ x.T).clamp(min=0)
+
+
+@dataclass(frozen=True)
+class NearestNeighbours:
+    """A vote among the k nearest samples.
+
+    Of two classes, the one whose r-th nearest sample is nearer has the majority among k = 2 r - 1
+    neighbours. So minus this distance is the output of a class. For one neighbour, the class with
+    the largest output is what the nearest neighbour says, for any number of classes.
+    """
+
+    n_neighbors: int = 1
+    p: float = 2
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """Minus the distance of the r-th nearest sample of each class."""
+        d, of = distances(x, new, self.p), y.argmax(1)
+        found = []
+        for c in range(y.shape[1]):
+            own = d[:, of == c]
+            r = min(self.n_neighbors // 2 + 1, own.shape[1])
+            found.append(own.min(1).values if r == 1 else own.kthvalue(r).values)
+        return -torch.stack(found, 1)
+
+
+@dataclass(frozen=True)
+class NearestCentroid:
+    """The class whose mean is nearest."""
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """Minus the squared distance of the mean of each class."""
+        means = (y.T @ x) / y.sum(0)[:, None]
+        return -distances(means, new)
+
+
+@dataclass(frozen=True)
+class GaussianClasses:
+    """A normal distribution of each feature in each class: Gaussian naive Bayes."""
+
+    smoothing: float = 1e-9  # of variances, as a share of the largest variance of a feature
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """The logarithm of each class's density and share."""
+        n = y.sum(0)[:, None]
+        means = (y.T @ x) / n
+        variances = ((y.T @ x.square()) / n - means.square()).clamp(min=0)
+        variances = variances + self.smoothing * x.var(0, unbiased=False).max()
+        away = (new[:, None] - means).square() / variances
+        return -0.5 * (away + variances.log()).sum(2) + (n[:, 0] / n.sum()).log()

@@ -1,0 +1,98 @@
+"""From an unfitted scikit-learn model to the counterpart that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.svm import SVC, LinearSVC
+
+from .._engine import counterparts as of
+
+Make = Callable[[Any, int], of.Counterpart]
+"""(model, number of outputs) -> its counterpart."""
+
+
+def _logistic(model: LogisticRegression, n_outputs: int) -> of.Counterpart:
+    _check(model, penalty=("l2", "deprecated"), fit_intercept=(True,), class_weight=(None,))
+    # Two weight vectors, one for each class, have half of the penalty of their difference.
+    return of.Linear(of.LOGISTIC, C=model.C / 2 if n_outputs == 2 else model.C)
+
+
+def _ridge(model: RidgeClassifier, n_outputs: int) -> of.Counterpart:
+    _check(model, fit_intercept=(True,), positive=(False,), class_weight=(None,))
+    return of.Linear(of.SQUARES, C=1 / model.alpha)
+
+
+def _linear_machine(model: LinearSVC, n_outputs: int) -> of.Counterpart:
+    _check(model, penalty=("l2",), fit_intercept=(True,), class_weight=(None,))
+    return of.Linear(of.SQUARED_HINGE, C=model.C)
+
+
+def _machine(model: SVC, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf", "linear"), class_weight=(None,))
+    if model.kernel == "linear":
+        return of.Linear(of.SQUARED_HINGE, C=model.C)
+    return of.KernelRidge(model.C, None if model.gamma == "scale" else model.gamma)
+
+
+def _neighbours(model: KNeighborsClassifier, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("minkowski",), weights=("uniform",))
+    return of.NearestNeighbours(model.n_neighbors, model.p)
+
+
+def _centroid(model: NearestCentroid, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("euclidean",), shrink_threshold=(None,))
+    return of.NearestCentroid()
+
+
+def _normal(model: GaussianNB, n_outputs: int) -> of.Counterpart:
+    _check(model, priors=(None,))
+    return of.GaussianClasses(model.var_smoothing)
+
+
+COUNTERPARTS: dict[type, Make] = {
+    LogisticRegression: _logistic,
+    RidgeClassifier: _ridge,
+    LinearSVC: _linear_machine,
+    SVC: _machine,
+    KNeighborsClassifier: _neighbours,
+    NearestCentroid: _centroid,
+    GaussianNB: _normal,
+}
+
+
+def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
+    """The counterpart of an unfitted scikit-learn model.
+
+    Parameters
+    ----------
+    model : estimator
+        A model of one of the classes in ``COUNTERPARTS``, or of a subclass.
+    n_outputs : int
+        Number of classes.
+    """
+    make = next((COUNTERPARTS[kind] for kind in type(model).__mro__ if kind in COUNTERPARTS), None)
+    if make is None:
+        known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
+        raise TypeError(
+            f"student={model!r} has no differentiable counterpart to distil for. Take one of "
+            f"{known}, or a net. To score {type(model).__name__} on the result, pass it to "
+            "evaluate or compare."
+        )
+    return make(model, n_outputs)
+
+
+def _check(model: Any, **allowed: tuple[Any, ...]) -> None:
+    """Refuse values of parameters that the counterpart does not know."""
+    for name, values in allowed.items():
+        given = getattr(model, name, values[0])
+        if given not in values:
+            raise ValueError(
+                f"student={model!r} has {name}={given!r}, but its differentiable counterpart "
+                f"knows {name} only as {' or '.join(map(repr, values))}."
+            )
