@@ -9,11 +9,20 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-from .._data import Array, RealData, checked_weights, resolve_device, samples_for
+from .._data import Array, Multiclass, RealData, checked_weights, resolve_device, samples_for
 from .._engine import Prior, Stream, distinct, draw
 from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
 from .._guards import warn_user, with_gradients
-from .._student import Student, StudentSpec, replay_student, weight_prior
+from .._student import (
+    Student,
+    StudentSpec,
+    fit_model,
+    is_model,
+    replay_student,
+    weight_prior,
+    weighted_rows,
+)
+from .models import evaluate_model
 from .provenance import identity
 from .recipe import STUDENT, Recipe
 
@@ -120,8 +129,10 @@ class DistilledData(_Triple):
             predictions in the units of y.
         """
         recipe = self._known_recipe()
-        spec = recipe.spec(student)
         seed = int(check_random_state(random_state).randint(2**31))
+        if is_model(student):
+            return fit_model(student, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
+        spec = recipe.spec(student)
         prior = self._prior(spec, init, seed, seed)
         if student is None:
             _warn_of_another_student(recipe, spec)
@@ -196,6 +207,12 @@ class DistilledData(_Triple):
         recipe = self._known_recipe()
         X = samples_for(X, recipe.units.input_shape)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
+        if is_model(student):
+            return evaluate_model(
+                student, recipe, np.array(self.X), self.y, X, y, n_fits=n_inits, scoring=scoring,
+                sample_weight=weights, seed=self._seed(random_state), init=init,
+                n_epochs=n_epochs, each_step=each_step,
+            )  # fmt: skip
         score = (
             SCORES[recipe.targets.kind]
             if scoring is None
@@ -263,11 +280,8 @@ class DistilledData(_Triple):
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         recipe, device = self._known_recipe(), resolve_device(device)
         spec = recipe.spec(student)
-        fit_seed = recipe.description.get("seed")
-        seed = fit_seed
-        if seed is None or random_state is not None:
-            seed = int(check_random_state(random_state).randint(2**31))
-        prior = self._prior(spec, init, seed, seed if fit_seed is None else fit_seed)
+        seed = self._seed(random_state)
+        prior = self._prior(spec, init, seed, recipe.description.get("seed", seed))
         if student is None:  # after loading a file, another one may have been chosen
             _warn_of_another_student(recipe, spec)
             if init is None:
@@ -278,6 +292,34 @@ class DistilledData(_Triple):
             check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
         return Training(recipe.student_fn(spec, device), params, x, y, lrs)
+
+    def _seed(self, random_state: Any) -> int:
+        """The seed that the user names, or that of the fit."""
+        seed = self._known_recipe().description.get("seed")
+        if seed is None or random_state is not None:
+            seed = int(check_random_state(random_state).randint(2**31))
+        return seed
+
+    def to_weighted_rows(self) -> tuple[Array, Array, Array]:
+        """Convert learned labels to rows with weights, which other models can learn from.
+
+        Returns
+        -------
+        X : ndarray of shape (n_rows, n_features) or (n_rows, ...)
+            A row for each sample and each class that its label gives a positive share.
+        y : ndarray of shape (n_rows,)
+            Class labels.
+        sample_weight : ndarray of shape (n_rows,)
+            The shares, which add up to 1 for each sample.
+        """
+        targets = self._known_recipe().targets
+        if not isinstance(targets, Multiclass):
+            raise ValueError(
+                f"to_weighted_rows needs one class for each sample, but y is "
+                f"{targets.kind.name.lower()}. Use X and y as they are."
+            )
+        shares = targets.encode(self.y).numpy()
+        return weighted_rows(np.asarray(self.X), shares, targets.values)
 
     def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
         """The weight prior of ``init``, by default the one that the data were distilled for."""

@@ -1,5 +1,6 @@
 """Students: their specification, as pure functions for the engine, and as skorch nets."""
 
+from .fitted import fit_model, is_model, is_random, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
 from .spec import StudentSpec, built_in, choose_student
@@ -14,10 +15,14 @@ __all__ = [
     "acceleration",
     "built_in",
     "choose_student",
+    "fit_model",
+    "is_model",
+    "is_random",
     "known_nets",
     "load_pool",
     "replay_student",
     "state_of",
     "student_fn",
     "weight_prior",
+    "weighted_rows",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +57,9 @@ class Splits:
                 lows, highs = own[path[:, left[node]]], own[path[:, right[node]]]
                 a, b = lows[x[lows, f].argmax()], highs[x[highs, f].argmin()]
                 gap = x[b, f] - x[a, f]
-                rows.append((depth[node], len(feature), at + node, at + left[node], at + right[node]))
+                rows.append(
+                    (depth[node], len(feature), at + node, at + left[node], at + right[node])
+                )
                 feature.append(f), below.append(a), above.append(b)
                 share.append((tree.threshold[node] - x[a, f]) / gap if gap > 0 else 0.5)
             roots.append(at)
@@ -66,7 +67,8 @@ class Splits:
             at += tree.node_count
         table = np.array(rows, int).reshape(-1, 5)
         levels = [
-            tuple(table[table[:, 0] == d, 1:].T) for d in range(table[:, 0].max() + 1 if len(table) else 0)
+            tuple(table[table[:, 0] == d, 1:].T)
+            for d in range(table[:, 0].max() + 1 if len(table) else 0)
         ]
         return cls(
             np.array(feature, int), np.array(below, int), np.array(above, int),
@@ -117,13 +119,19 @@ class Forest:
         for i in range(self.n_trees):
             counts = np.ones(len(x))
             if self.bootstrap:
-                counts = np.bincount(rng.integers(len(x), size=len(x)), minlength=len(x)).astype(float)
+                counts = np.bincount(rng.integers(len(x), size=len(x)), minlength=len(x)).astype(
+                    float
+                )
             own = np.flatnonzero(counts)
-            m = DecisionTreeClassifier(max_features=self.max_features, splitter=self.splitter,
-                                       random_state=seed % 2**30 + i, **(self.arguments or {}))
+            m = DecisionTreeClassifier(
+                max_features=self.max_features,
+                splitter=self.splitter,
+                random_state=seed % 2**30 + i,
+                **(self.arguments or {}),
+            )
             m.fit(fixed32[own], labels[own], sample_weight=counts[own])
             v = np.zeros((m.tree_.node_count, k))
-            v[:, m.classes_.astype(int)] = m.tree_.value[:, 0] 
+            v[:, m.classes_.astype(int)] = m.tree_.value[:, 0]
             v = v / v.sum(1, keepdims=True)
             trees.append(m.tree_), used.append(own), values.append(v)
         splits = Splits.of(trees, fixed32, used, values)
@@ -141,10 +149,15 @@ class Boosting:
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         from sklearn.ensemble import GradientBoostingClassifier
+
         fixed, labels = x.detach().numpy().astype(np.float32).astype(float), y.argmax(1).numpy()
         seed = int(torch.randint(2**31, (), generator=generator)) % 2**30
-        m = GradientBoostingClassifier(n_estimators=self.n_stages, learning_rate=self.rate,
-                                       max_depth=self.depth, random_state=seed).fit(fixed, labels)
+        m = GradientBoostingClassifier(
+            n_estimators=self.n_stages,
+            learning_rate=self.rate,
+            max_depth=self.depth,
+            random_state=seed,
+        ).fit(fixed, labels)
         k = y.shape[1]
         trees, used, values = [], [], []
         for stage in m.estimators_:

@@ -70,9 +70,7 @@ class Joint(Method):
         total = problem.zeros()
         for part in self.parts:
             found = part(problem)
-            total = Hypergradient(
-                *(a + part.weight * b for a, b in zip(total, found, strict=True))
-            )
+            total = Hypergradient(*(a + part.weight * b for a, b in zip(total, found, strict=True)))
         return total
 
     def state_dict(self) -> State:

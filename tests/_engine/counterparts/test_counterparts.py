@@ -29,8 +29,8 @@ from sklearn_dd._engine.counterparts import (
 COUNTERPARTS = [
     NearestNeighbours(), NearestNeighbours(3), NearestNeighbours(p=1), NearestCentroid(),
     GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3),
-    *(Linear(loss, C=C, tol=1e-12) for loss, C in ((LOGISTIC, 1), (SQUARED_HINGE, 0.3), (SQUARES, 2))),
-    RandomSubspaces(),
+    Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
+    Linear(SQUARES, C=2, tol=1e-12), RandomSubspaces(),
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sklearn_dd._engine import Ridge, Unrolled, classification, draw, regression
+from sklearn_dd._engine import Ridge, Unrolled, classification, regression
 from sklearn_dd._engine.counterparts import LOGISTIC, KernelRidge, Linear, NearestNeighbours, scaled
 from sklearn_dd._engine.hypergradients.direct import Direct
 from sklearn_dd._engine.hypergradients.joint import Joint, Part
