@@ -3,44 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ..priors import Prior, draw
-from ..student_fn import StudentFn
+from ..model_fn import Several
 from .problem import Hypergradient, Method, OuterProblem, State, TargetKind
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of several students.
-
-    Parameters
-    ----------
-    method : Method
-        How its hypergradient is computed.
-    weight : float
-        What its loss is multiplied by.
-    student : StudentFn or None
-        The student; None for the loop's own, and for a model that takes no gradient steps.
-    prior : callable or None
-        Where this student starts.
-    """
-
-    method: Method
-    weight: float = 1.0
-    student: StudentFn | None = None
-    prior: Prior | None = None
-
-    def __call__(self, problem: OuterProblem) -> Hypergradient:
-        """The hypergradient for this student alone."""
-        if self.student is not None and self.prior is not None:
-            seed = int(torch.randint(2**31, (), generator=problem.generator))
-            params = draw(self.prior, range(1), seed, device=problem.x.device)
-            problem = problem._replace(student=self.student, params=params)
-        return self.method(problem)
 
 
 class Joint(Method):
@@ -48,46 +15,52 @@ class Joint(Method):
 
     Parameters
     ----------
-    parts : sequence of Part
-        The students.
+    methods : sequence of Method
+        The method for each student.
+    weights : sequence of float
+        What its loss is multiplied by.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, methods: Sequence[Method], weights: Sequence[float]) -> None:
+        self.methods, self.weights = tuple(methods), tuple(weights)
 
     @property
     def learns_step_sizes(self) -> bool:  # type: ignore[override]
         """Whether a student has step sizes."""
-        return any(part.method.learns_step_sizes for part in self.parts)
+        return any(method.learns_step_sizes for method in self.methods)
 
     @property
     def targets(self) -> frozenset[TargetKind]:  # type: ignore[override]
-        """What all of them take."""
-        return frozenset.intersection(*(part.method.targets for part in self.parts))
+        """What all methods take."""
+        return frozenset.intersection(*(method.targets for method in self.methods))
 
     def __call__(self, problem: OuterProblem) -> Hypergradient:
         """Return the sum of the losses and of their gradients."""
+        several = problem.student
+        assert isinstance(several, Several)
         total = problem.zeros()
-        for part in self.parts:
-            found = part(problem)
-            total = Hypergradient(*(a + part.weight * b for a, b in zip(total, found, strict=True)))
+        for method, weight, (student, params) in zip(
+            self.methods, self.weights, several.split(problem.params), strict=True
+        ):
+            found = method(problem._replace(student=student, params=params))
+            total = Hypergradient(*(a + weight * b for a, b in zip(total, found, strict=True)))
         return total
 
     def state_dict(self) -> State:
         """What the methods carry from one outer iteration to the next."""
         return {
             f"{k}.{name}": value
-            for k, part in enumerate(self.parts)
-            for name, value in part.method.state_dict().items()
+            for k, method in enumerate(self.methods)
+            for name, value in method.state_dict().items()
         }
 
     def load_state_dict(self, state: State) -> None:
         """Continue from there."""
-        for k, part in enumerate(self.parts):
+        for k, method in enumerate(self.methods):
             prefix = f"{k}."
             own: dict[str, Tensor] = {
                 name.removeprefix(prefix): value
                 for name, value in state.items()
                 if name.startswith(prefix)
             }
-            part.method.load_state_dict(own)
+            method.load_state_dict(own)

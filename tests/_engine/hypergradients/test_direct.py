@@ -6,65 +6,86 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sklearn_dd._engine import Ridge, Unrolled, classification, regression
-from sklearn_dd._engine.counterparts import LOGISTIC, KernelRidge, Linear, NearestNeighbours, scaled
+from sklearn_dd._engine import Ridge, Unrolled, classification, draw, regression
+from sklearn_dd._engine.counterparts import (
+    LOGISTIC,
+    KernelRidge,
+    Linear,
+    NearestNeighbours,
+    RandomSubspaces,
+    scaled,
+)
 from sklearn_dd._engine.hypergradients.direct import Direct
-from sklearn_dd._engine.hypergradients.joint import Joint, Part
-from sklearn_dd._engine.priors import random
+from sklearn_dd._engine.hypergradients.joint import Joint
+from sklearn_dd._engine.model_fn import ModelFn, Several, model_prior
 
-from ..problems import assert_equal, mlp, seeded, two_layers
+from ..problems import assert_equal, mlp
+
+MODELS = [NearestNeighbours(), KernelRidge(), Linear(LOGISTIC), RandomSubspaces(n_subsets=2)]
 
 
-@pytest.mark.parametrize("counterpart", [NearestNeighbours(), KernelRidge(), Linear(LOGISTIC)])
+def of_model(counterpart, objective=classification, n_inits=1, **changes):
+    params = draw(model_prior, range(n_inits), 0)
+    return mlp().outer(objective)._replace(
+        student=ModelFn(counterpart), params=params, **changes
+    )
+
+
+@pytest.mark.parametrize("counterpart", MODELS, ids=lambda c: type(c).__name__)
 def test_the_loss_is_that_of_the_best_scale_on_the_real_batch(counterpart):
-    problem = mlp().outer()
-    x, y, (x_real, y_real) = problem.x.flatten(0, 1), problem.y.flatten(0, 1), problem.real
-    outputs = counterpart(x, y, x_real, problem.generator)
-    found = Direct(counterpart)(problem)
+    problem = of_model(counterpart)
+    model, (x_real, y_real) = problem.student, problem.real
+    (params,) = model.groups(problem.params)
+    outputs = model.apply(model.learn(params, problem.x, problem.y), x_real)
+    found = Direct()(problem)
     expected = classification(scaled(classification, outputs, y_real), y_real)
     assert_allclose(found.loss, expected)
     assert found.x.any()
     assert not found.lrs.any()
 
 
+def test_models_that_draw_are_averaged():
+    problem = of_model(RandomSubspaces(n_subsets=1), n_inits=3)
+    seeds = problem.params["seed"]
+    each = [Direct()(problem._replace(params={"seed": seeds[k : k + 1]})) for k in range(3)]
+    found = Direct()(problem)
+    assert len({float(one.loss) for one in each}) > 1
+    assert_allclose(found.loss, sum(one.loss for one in each) / 3)
+    assert_allclose(found.x, sum(one.x for one in each) / 3)
+
+
 def test_a_regression_is_judged_as_it_is():
-    problem = mlp().outer(regression)
-    y_real = torch.randn(len(problem.real[0]), 3, generator=problem.generator).double()
-    problem = problem._replace(real=(problem.real[0], y_real))
-    outputs = KernelRidge()(
-        problem.x.flatten(0, 1), problem.y.flatten(0, 1), problem.real[0], problem.generator
-    )
-    assert_allclose(Direct(KernelRidge())(problem).loss, regression(outputs, y_real))
+    x_real, _ = mlp().real
+    y_real = torch.randn(len(x_real), 3, dtype=x_real.dtype, generator=torch.Generator())
+    problem = of_model(KernelRidge(), regression, real=(x_real, y_real))
+    x, y = problem.x.flatten(0, 1), problem.y.flatten(0, 1)
+    outputs = KernelRidge()(x, y, x_real, torch.Generator())
+    assert_allclose(Direct()(problem).loss, regression(outputs, y_real))
 
 
-def test_students_at_once_have_the_weighted_sum_of_their_gradients():
-    problem = mlp().outer()
-    methods = Unrolled(), Direct(NearestNeighbours())
-    first, second = (method(problem) for method in methods)
-    found = Joint([Part(methods[0], 2.0), Part(methods[1], 0.5)])(problem)
+def of_several():
+    net, model = mlp(), ModelFn(NearestNeighbours())
+    drawn = draw(model_prior, range(net.n_inits), 0)
+    params = {f"0.{name}": p for name, p in net.params.items()} | {"1.seed": drawn["seed"]}
+    return net.outer()._replace(student=Several([net.student, model]), params=params)
+
+
+def test_several_students_have_the_weighted_sum_of_their_gradients():
+    first, second = Unrolled()(mlp().outer()), Direct()(of_model(NearestNeighbours()))
+    found = Joint([Unrolled(), Direct()], [2.0, 0.5])(of_several())
     for total, a, b in zip(found, first, second, strict=True):
         assert_allclose(total, 2 * a + 0.5 * b)
 
 
-def test_another_net_starts_from_its_own_weights():
-    problem = mlp().outer()
-    part = Part(Unrolled(), 1.0, mlp().student, random(lambda: seeded(two_layers).double()))
-    first = part(problem)
-    assert not torch.equal(first.x, Unrolled()(problem).x)
-    assert_equal(part(mlp().outer()), first)  # drawn from the problem's generator
-
-
 def test_what_the_methods_of_several_students_carry_is_resumed():
-    problem = mlp().outer()
-    joint = Joint([Part(Ridge(pool_size=1)), Part(Ridge(pool_size=1), 0.5)])
-    joint(problem)
-    again = Joint([Part(Ridge(pool_size=1)), Part(Ridge(pool_size=1), 0.5)])
+    joint, again = (Joint([Ridge(pool_size=1), Direct()], [1.0, 1.0]) for _ in range(2))
+    joint(of_several())
     again.load_state_dict(joint.state_dict())
-    assert_equal(again(mlp().outer(seed=1)), joint(mlp().outer(seed=1)))
+    assert_equal(again(of_several()), joint(of_several()))
 
 
 def test_several_students_can_do_what_all_can_do():
-    direct = Direct(NearestNeighbours())
-    assert not Joint([Part(direct)]).learns_step_sizes
-    assert Joint([Part(direct), Part(Unrolled())]).learns_step_sizes
-    assert Joint([Part(direct), Part(Unrolled())]).targets == direct.targets
+    assert not Joint([Direct()], [1.0]).learns_step_sizes
+    both = Joint([Direct(), Unrolled()], [1.0, 1.0])
+    assert both.learns_step_sizes
+    assert both.targets == Direct().targets
