@@ -16,10 +16,13 @@ from torch import Tensor
 
 from ._data import Array, Continuous, RealData, Targets, dense
 from ._engine import (
+    AnyStudent,
+    ModelFn,
     Objective,
     Params,
     StudentFn,
     TargetKind,
+    each_student,
     inner_steps,
     mean_over_students,
     train_students,
@@ -77,28 +80,32 @@ class Training:
 
     Parameters
     ----------
-    student : StudentFn
-        The student.
+    student : StudentFn, ModelFn or Several
+        The student, or the students.
     params : dict of Tensor
         Where they start, stacked.
     x, y, lrs : Tensor
         The distilled samples, their labels and the step sizes, by step.
     """
 
-    student: StudentFn
+    student: AnyStudent
     params: Params
     x: Tensor
     y: Tensor
     lrs: Tensor
 
-    def trained(self) -> Iterator[Params]:
-        """Yield the parameters of each group of students after the last step."""
-        for group in self.student.groups(self.params):
-            yield train_students(self.student, group, self.x, self.y, self.lrs)
+    def trained(self) -> Iterator[tuple[StudentFn | ModelFn, Params]]:
+        """Yield each group of students, and their parameters after the last step."""
+        for student, params in each_student(self.student, self.params):
+            for group in student.groups(params):
+                if isinstance(student, ModelFn):
+                    yield student, student.learn(group, self.x.detach(), self.y.detach())
+                else:
+                    yield student, train_students(student, group, self.x, self.y, self.lrs)
 
     def scores(self, real: RealData, score: Score) -> Tensor:
         """The score of each student after the last step (n_inits,)."""
-        return torch.cat([score(self.student, params, real) for params in self.trained()])
+        return torch.cat([score(student, params, real) for student, params in self.trained()])
 
     def step_scores(self, real: RealData, score: Score) -> Tensor:
         """Scores before the first step and after each step (T + 1, n_inits)."""
@@ -117,19 +124,25 @@ class Training:
     def negative_objective(self, real: RealData, objective: Objective) -> float:
         """Minus the outer objective on ``real``, mean over students."""
         total, groups = 0.0, list(self.trained())
-        for params in groups:
+        for student, params in groups:
             for x, y in real.in_order():
                 with torch.no_grad():
-                    loss = mean_over_students(objective, self.student.apply(params, x), y)
+                    loss = mean_over_students(objective, student.apply(params, x), y)
                 total -= float(loss) * len(y)
         return total / len(groups) / len(real)
 
     def outputs(self, real: RealData) -> Tensor:
         """Outputs of the trained students (n_inits, n, n_outputs)."""
-        return torch.cat([outputs(self.student, params, real) for params in self.trained()])
+        return torch.stack([found for _, found in self.each_output(real)])
+
+    def each_output(self, real: RealData) -> Iterator[tuple[StudentFn | ModelFn, Tensor]]:
+        """Yield each trained student, and its outputs (n, n_outputs)."""
+        for student, params in self.trained():
+            for found in outputs(student, params, real):
+                yield student, found
 
 
-def outputs(student: StudentFn, params: Params, real: RealData) -> Tensor:
+def outputs(student: StudentFn | ModelFn, params: Params, real: RealData) -> Tensor:
     """Outputs (n_inits, n, n_outputs) on the CPU of one student or of several, stacked."""
     with torch.no_grad():
         parts = [student.apply(params, x).cpu() for x, _ in real.in_order()]

@@ -22,7 +22,7 @@ from .._student import (
     weight_prior,
     weighted_rows,
 )
-from .models import evaluate_model
+from .models import evaluate_model, together
 from .provenance import identity
 from .recipe import STUDENT, Recipe
 
@@ -130,8 +130,9 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
-        if is_model(student):
-            return fit_model(student, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
+        chosen = _first(recipe.student if student is None else student)
+        if is_model(chosen):
+            return fit_model(chosen, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
         spec = recipe.spec(student)
         prior = self._prior(spec, init, seed, seed)
         if student is None:
@@ -205,11 +206,19 @@ class DistilledData(_Triple):
             (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
         """
         recipe = self._known_recipe()
+        chosen = recipe.student if student is None else student
+        if isinstance(chosen, list | tuple):
+            options = {
+                "n_inits": n_inits, "init": init, "n_epochs": n_epochs, "each_step": each_step,
+                "scoring": scoring, "sample_weight": sample_weight, "device": device,
+                "random_state": random_state,
+            }  # fmt: skip
+            return together([self.evaluate(X, y, student=each, **options) for each in chosen])
         X = samples_for(X, recipe.units.input_shape)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
-        if is_model(student):
+        if is_model(chosen):
             return evaluate_model(
-                student, recipe, np.array(self.X), self.y, X, y, n_fits=n_inits, scoring=scoring,
+                chosen, recipe, np.array(self.X), self.y, X, y, n_fits=n_inits, scoring=scoring,
                 sample_weight=weights, seed=self._seed(random_state), init=init,
                 n_epochs=n_epochs, each_step=each_step,
             )  # fmt: skip
@@ -356,6 +365,11 @@ class DistilledData(_Triple):
                 "it from DatasetDistiller.transform or load_distilled."
             )
         return self.recipe
+
+
+def _first(student: Any) -> Any:
+    """The student, or the first of several."""
+    return student[0] if isinstance(student, list | tuple) else student
 
 
 def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:

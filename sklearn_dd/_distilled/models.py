@@ -61,3 +61,10 @@ def evaluate_model(
     fits = (fit_model(model, recipe.units, recipe.targets, X_syn, y_syn, int(s)) for s in seeds)
     scores = np.array([check_scoring(fit, scoring)(fit, X, y, **weights) for fit in fits])
     return Evaluation(float(scores.mean()), float(scores.std()), scores, scores[None])
+
+
+def together(evaluations: list[Evaluation]) -> Evaluation:
+    """The scores of several students, a row for each."""
+    n = max(len(each.scores) for each in evaluations)
+    scores = np.stack([np.resize(each.scores, n) for each in evaluations])
+    return Evaluation(float(scores.mean()), float(scores.std()), scores, scores[None])

@@ -12,9 +12,10 @@ from .._data import Array, Continuous, Standardize, Targets
 from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
 from .._student import (
     Acceleration,
+    Spec,
     StudentSpec,
     built_in,
-    choose_student,
+    specify,
     student_fn,
     weight_prior,
 )
@@ -70,7 +71,7 @@ class Recipe:
         assert not isinstance(self.targets, Continuous)
         return self.targets.values
 
-    def spec(self, student: Any = None) -> StudentSpec:
+    def spec(self, student: Any = None) -> Spec:
         """The specification of ``student``, by default the one that the data were distilled for.
 
         A skorch net is trained by its own optimiser. A file holds the name of a student only, which
@@ -80,7 +81,7 @@ class Recipe:
         if student is None and self.description:
             name, arguments, _ = (self.description.get(key) for key in STUDENT)
             student = built_in(name or "", arguments or {})
-        return choose_student(student, self.units.sample_shape, self.targets, self.optimizer)
+        return specify(student, self.units.sample_shape, self.targets, self.optimizer)
 
     def student_fn(
         self, spec: StudentSpec, device: torch.device, acceleration: Acceleration | None = None

@@ -14,13 +14,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from .._data import Array, RealData, Targets, stratified_rows
 from .._engine import (
     DistilledSet,
+    ModelFn,
     Objective,
     Stream,
     TargetKind,
     distinct,
     draw,
+    each_student,
     fold,
     generator,
+    scaled,
 )
 from .._evaluation import Training
 from .plan import operations
@@ -50,7 +53,9 @@ def examine(
     # The share of samples with all labels right would be flat for long.
     has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
     losses, scores, dead = [], [], []
-    for found in training.outputs(real):  # (n, n_outputs), one student after the other
+    for student, found in training.each_output(real):
+        if isinstance(student, ModelFn) and y.ndim == 1:
+            found = scaled(goal, found, y)  # a model counts by what it predicts
         losses.append(losses_of_parts(goal, found, y))
         scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
         dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
@@ -119,10 +124,14 @@ def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows
     """
     weights = problem.training_prior(generator(problem.seed))
     params = {name: w.to(problem.device) for name, w in weights.items()}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # Normalisation over a batch needs two samples.
-        problem.student.apply(params, distilled.x[0, [0, 0]].detach())
     n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
-    n_scored = min(max_rows, len(problem.training.rows))
-    each = counter.get_total_flops() / 2 * (n_trained + n_scored)
+    n_scored, each = min(max_rows, len(problem.training.rows)), 0.0
+    for student, own in each_student(problem.student, params):
+        is_model = isinstance(student, ModelFn)
+        if is_model:
+            own = student.learn(own, distilled.x.detach(), distilled.y.detach())
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            # Normalisation over a batch needs two samples.
+            student.apply(own, distilled.x[0, [0, 0]].detach())
+        each += counter.get_total_flops() / 2 * (n_scored if is_model else n_trained + n_scored)
     return int(share * operations(problem.parameters.plan) / max(1, each))

@@ -25,6 +25,7 @@ from .._data import (
 from .._distilled import STUDENT, Recipe, describe, identity
 from .._engine import (
     Adam,
+    AnyStudent,
     DistilledSet,
     Method,
     Objective,
@@ -41,16 +42,10 @@ from .._engine import (
     hold_out_nets,
     join,
     known_net,
+    members,
     priors,
 )
-from .._student import (
-    StudentSpec,
-    acceleration,
-    choose_student,
-    known_nets,
-    student_fn,
-    weight_prior,
-)
+from .._student import Spec, acceleration, function_of, known_nets, prior_of, specify
 from .objective import check_objective
 from .phases import Phase
 from .plan import (
@@ -79,7 +74,7 @@ class Problem:
         Checked X and y.
     training, held_out, everything : RealData
         The rows to learn from, those to validate with, and both, standardised batch by batch.
-    spec, student : StudentSpec, StudentFn
+    spec, student : Spec, StudentFn, ModelFn or Several
         How to build the student, and the student as the engine takes it.
     prior : callable
         Where students start; the priors of training and of validation are parts of it.
@@ -105,8 +100,8 @@ class Problem:
     training: RealData
     held_out: RealData
     everything: RealData
-    spec: StudentSpec
-    student: StudentFn
+    spec: Spec
+    student: AnyStudent
     prior: Prior
     training_prior: Prior
     held_out_prior: Prior
@@ -155,17 +150,18 @@ class Problem:
         shape = student_shape(real.input_shape, p.sample_shape)
         is_given = not (callable(p.init) or p.init in ("random", "fixed"))
         plan_student(plan, real, shape, is_given=is_given)
-        spec = choose_student(p.student, shape, targets)
+        spec = specify(p.student, shape, targets)
         init = known_nets(p.init)
-        prior = weight_prior(init, spec, seed)
-        student = student_fn(spec, device, targets.loss)
+        prior = prior_of(init, spec, seed)
+        student = function_of(spec, device, targets.loss)
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
         if by_windows:  # a skorch net keeps its own optimiser
-            spec = choose_student(p.student, shape, targets, Adam())
-            student = student_fn(spec, device, targets.loss)
+            spec = specify(p.student, shape, targets, Adam())
+            student = function_of(spec, device, targets.loss)
         plan_learning(
             plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
+            takes_steps=spec.takes_steps,
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X
@@ -226,10 +222,10 @@ class Problem:
 
     def acceleration(self) -> dict[str, Any]:
         """How the student's steps were taken."""
-        return acceleration(self.student)
+        return acceleration(s for s in members(self.student) if isinstance(s, StudentFn))
 
 
-def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> dict[str, Any]:
+def _description(p: Settings, real: RealSet, spec: Spec, seed: int) -> dict[str, Any]:
     """How the data were made, for whoever finds the file."""
     given = p.distiller.get_params(deep=False)
     parameters = given | {k: v for k, v in p.plan.items() if k in given and not is_open(v)}
@@ -247,7 +243,7 @@ def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> di
     }
 
 
-def _fixed_parameters(distiller: Any, spec: StudentSpec, init: Any) -> dict[str, Any]:
+def _fixed_parameters(distiller: Any, spec: Spec, init: Any) -> dict[str, Any]:
     """The parameters that may not change when the fit is resumed."""
     parameters = distiller.get_params(deep=False)
     fixed = {name: value for name, value in parameters.items() if name not in _FREE}

@@ -16,12 +16,13 @@ from sklearn.base import (
 )
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 
 from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
 from .._engine import DistilledSet
 from .._evaluation import Evaluation
-from .._student import Student, replay_student
+from .._student import ModelSpec, SeveralSpec, Student, fit_model, replay_student
 from .problem import Problem
 from .run import Run
 
@@ -65,11 +66,21 @@ class FittedDistiller(
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
         self.stop_reason_ = run.reason
         self.acceleration_ = problem.acceleration()
-        self.student_ = replay_student(
-            problem.spec, problem.first_weights(), recipe.units, targets, self.X_syn_.copy(),
-            self.y_syn_, self.lrs_, problem.device,
-        )  # fmt: skip
+        self.student_ = self._first_student(problem)
         return self
+
+    def _first_student(self, problem: Problem) -> Any:
+        """The student, or the first of several, after it has learned from the distilled data."""
+        spec, weights = problem.spec, problem.first_weights()
+        if isinstance(spec, SeveralSpec):
+            spec = spec.members[0]
+            weights = {
+                name.removeprefix("0."): w for name, w in weights.items() if name.startswith("0.")
+            }
+        made_of = self.recipe_.units, self.recipe_.targets, self.X_syn_.copy(), self.y_syn_
+        if isinstance(spec, ModelSpec):
+            return fit_model(spec.model, *made_of, int(weights["seed"]))
+        return replay_student(spec, weights, *made_of, self.lrs_, problem.device)
 
     def transform(self, X: Any = None) -> DistilledData:
         """Return the distilled data.
@@ -244,6 +255,8 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
+        if not isinstance(self.student_, NeuralNet):
+            return self.student_.predict(new_samples(self, X))
         outputs = self._outputs(X)
         return self.recipe_.targets.predictions(outputs)
 
@@ -260,6 +273,8 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
         """
+        if not isinstance(self.student_, NeuralNet):
+            return self.student_.predict_proba(new_samples(self, X))
         outputs, targets = self._outputs(X), self.recipe_.targets
         assert not isinstance(targets, Continuous)
         return targets.probabilities(outputs).numpy()

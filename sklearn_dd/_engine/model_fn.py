@@ -76,6 +76,13 @@ class Several:
 AnyStudent = StudentFn | ModelFn | Several
 
 
-def each_student(student: AnyStudent, params: Params) -> Iterator[tuple[StudentFn | ModelFn, Params]]:
+def members(student: AnyStudent) -> list[StudentFn | ModelFn]:
+    """The single students."""
+    return [*student.members] if isinstance(student, Several) else [student]
+
+
+def each_student(
+    student: AnyStudent, params: Params
+) -> Iterator[tuple[StudentFn | ModelFn, Params]]:
     """Each single student and its parameters."""
     yield from student.split(params) if isinstance(student, Several) else [(student, params)]

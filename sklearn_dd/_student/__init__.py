@@ -3,24 +3,31 @@
 from .fitted import fit_model, is_model, is_random, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
+from .several import ModelSpec, SeveralSpec, Spec, function_of, prior_of, specify
 from .spec import StudentSpec, built_in, choose_student
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
 __all__ = [
     "NET",
     "Acceleration",
+    "ModelSpec",
     "Nets",
+    "SeveralSpec",
+    "Spec",
     "Student",
     "StudentSpec",
     "acceleration",
     "built_in",
     "choose_student",
     "fit_model",
+    "function_of",
     "is_model",
     "is_random",
     "known_nets",
     "load_pool",
+    "prior_of",
     "replay_student",
+    "specify",
     "state_of",
     "student_fn",
     "weight_prior",

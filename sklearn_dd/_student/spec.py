@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from skorch import NeuralNet
@@ -28,6 +28,8 @@ class StudentSpec:
     arguments: dict[str, Any]
     sample_shape: tuple[int, ...]
     optimizer: Optimizer = field(default_factory=SGD)
+
+    takes_steps: ClassVar[bool] = True
 
     def __call__(self) -> nn.Module:
         return self.module(**self.arguments)

@@ -1,0 +1,136 @@
+"""Specifications of models, and of several students at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from sklearn.base import BaseEstimator
+
+from .._data import Targets
+from .._engine import SGD, Loss, ModelFn, Optimizer, Prior, Several, StudentFn, Weights, model_prior
+from .fitted import is_model
+from .function import Acceleration, student_fn
+from .models import counterpart_of
+from .spec import StudentSpec, choose_student
+from .weights import weight_prior
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A scikit-learn model that learns without gradient steps."""
+
+    model: BaseEstimator
+    function: ModelFn
+    sample_shape: tuple[int, ...]
+    optimizer: Optimizer = field(default_factory=SGD)
+
+    takes_steps: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The name of the class."""
+        return type(self.model).__name__
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """What the user set."""
+        return self.model.get_params()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """No weights."""
+        return {}
+
+
+@dataclass(frozen=True)
+class SeveralSpec:
+    """Several students that learn from one set."""
+
+    members: Sequence[StudentSpec | ModelSpec]
+    optimizer: Optimizer = field(default_factory=SGD)
+
+    @property
+    def takes_steps(self) -> bool:
+        """Whether one of them trains by gradient steps."""
+        return any(member.takes_steps for member in self.members)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return self.members[0].sample_shape
+
+    @property
+    def name(self) -> str:
+        """The names of all."""
+        return " + ".join(member.name for member in self.members)
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of each."""
+        return {str(k): dict(member.arguments) for k, member in enumerate(self.members)}
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter of each."""
+        return {
+            f"{k}.{name}": shape
+            for k, member in enumerate(self.members)
+            for name, shape in member.shapes().items()
+        }
+
+
+Spec = StudentSpec | ModelSpec | SeveralSpec
+
+
+def specify(
+    student: Any,
+    sample_shape: tuple[int, ...],
+    targets: Targets,
+    optimizer: Optimizer | None = None,
+) -> Spec:
+    """The specification of a net, of a model, or of a list of them."""
+    if isinstance(student, list | tuple):
+        if not student:
+            raise ValueError("student is an empty list. Give at least one, or None.")
+        members = [specify(each, sample_shape, targets, optimizer) for each in student]
+        if any(isinstance(member, SeveralSpec) for member in members):
+            raise TypeError(f"student={student!r} holds a list in a list. Give one list.")
+        return SeveralSpec(members)
+    if is_model(student):
+        function = ModelFn(counterpart_of(student, targets.n_outputs))
+        return ModelSpec(student, function, sample_shape)
+    return choose_student(student, sample_shape, targets, optimizer)
+
+
+def function_of(
+    spec: Spec, device: torch.device, loss: Loss, acceleration: Acceleration | None = None
+) -> StudentFn | ModelFn | Several:
+    """The student or the students as the engine takes them."""
+    if isinstance(spec, SeveralSpec):
+        return Several([function_of(member, device, loss, acceleration) for member in spec.members])
+    if isinstance(spec, ModelSpec):
+        return spec.function
+    return student_fn(spec, device, loss, acceleration)
+
+
+@dataclass(frozen=True)
+class Together:
+    """The prior of several students: each draws from its own."""
+
+    priors: Sequence[Prior]
+
+    def __call__(self, g: torch.Generator) -> Weights:
+        """The parameters of all, with the number of the student in front of each name."""
+        return {
+            f"{k}.{name}": value
+            for k, prior in enumerate(self.priors)
+            for name, value in prior(g).items()
+        }
+
+
+def prior_of(init: Any, spec: Spec, seed: int) -> Prior:
+    """The weight prior that ``init`` stands for; for models, the seeds of what they draw."""
+    if isinstance(spec, SeveralSpec):
+        return Together([prior_of(init, member, seed) for member in spec.members])
+    return model_prior if isinstance(spec, ModelSpec) else weight_prior(init, spec, seed)
