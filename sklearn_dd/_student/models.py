@@ -6,12 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from .._engine import counterparts as of
+from .trees import Boosting, Forest
 
 Make = Callable[[Any, int], of.Counterpart]
 """(model, number of outputs) -> its counterpart."""
@@ -55,6 +63,27 @@ def _normal(model: GaussianNB, n_outputs: int) -> of.Counterpart:
     return of.GaussianClasses(model.var_smoothing)
 
 
+def _forest(model: Any, n_outputs: int) -> of.Counterpart:
+    _check(model, class_weight=(None,))
+    return Forest(model)
+
+
+def _boosting(model: GradientBoostingClassifier, n_outputs: int) -> of.Counterpart:
+    return Boosting(model)
+
+
+def _binned_boosting(model: HistGradientBoostingClassifier, n_outputs: int) -> of.Counterpart:
+    """Few samples fill no bins, so that boosting with exact splits is the same."""
+    _check(model, class_weight=(None,))
+    return Boosting(
+        GradientBoostingClassifier(
+            learning_rate=model.learning_rate, n_estimators=model.max_iter,
+            max_depth=model.max_depth, max_leaf_nodes=model.max_leaf_nodes,
+            min_samples_leaf=model.min_samples_leaf,
+        )
+    )  # fmt: skip
+
+
 COUNTERPARTS: dict[type, Make] = {
     LogisticRegression: _logistic,
     RidgeClassifier: _ridge,
@@ -63,6 +92,12 @@ COUNTERPARTS: dict[type, Make] = {
     KNeighborsClassifier: _neighbours,
     NearestCentroid: _centroid,
     GaussianNB: _normal,
+    **dict.fromkeys(
+        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier),
+        _forest,
+    ),
+    GradientBoostingClassifier: _boosting,
+    HistGradientBoostingClassifier: _binned_boosting,
 }
 
 

@@ -26,9 +26,7 @@ MODELS = [NearestNeighbours(), KernelRidge(), Linear(LOGISTIC), RandomSubspaces(
 
 def of_model(counterpart, objective=classification, n_inits=1, **changes):
     params = draw(model_prior, range(n_inits), 0)
-    return mlp().outer(objective)._replace(
-        student=ModelFn(counterpart), params=params, **changes
-    )
+    return mlp().outer(objective)._replace(student=ModelFn(counterpart), params=params, **changes)
 
 
 @pytest.mark.parametrize("counterpart", MODELS, ids=lambda c: type(c).__name__)

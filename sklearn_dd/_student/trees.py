@@ -1,0 +1,206 @@
+"""Counterparts of scikit-learn's trees, forests and boosting: fitted trees with soft splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, clone, is_classifier
+from torch import Tensor
+
+from .._data import Array
+
+_WIDTH = 0.3  # of a split, in standard deviations of a feature
+_N_TREES = 16  # of a forest, that an outer iteration fits
+_N_STAGES = 30  # of boosting
+_LEAST = 1e-4  # of a forest's probabilities
+
+
+class Level(NamedTuple):
+    """The splits at one depth of all trees: their numbers, and those of the nodes they connect."""
+
+    split: Array
+    node: Array
+    left: Array
+    right: Array
+
+
+@dataclass(frozen=True)
+class SoftTrees:
+    """Fitted trees as a differentiable function of the samples that they were fitted to.
+
+    Which feature a node splits, and which samples come into it, stay as they were fitted. A split
+    lies between two samples and moves with them: neighbours, or the first and the last in the node
+    where splits are random. A sample of x goes to the left with a probability,
+    the logistic function of its distance from the split, so that leaves are reached in part.
+
+    Attributes
+    ----------
+    feature, below, above : ndarray of shape (n_splits,)
+        The feature of each split, and the samples that it lies between.
+    share : ndarray of shape (n_splits,)
+        Where between these samples: 0.5 in the middle.
+    levels : list of Level
+        The splits from the roots downwards.
+    roots : ndarray of shape (n_trees,)
+        The nodes that all samples reach.
+    shares : ndarray of shape (n_nodes, n_samples)
+        What each sample that was learned from contributes to the mean of each leaf; 0 in nodes that
+        are split.
+    """
+
+    feature: Array
+    below: Array
+    above: Array
+    share: Array
+    levels: Sequence[Level]
+    roots: Array
+    shares: Array
+
+    @classmethod
+    def of(cls, trees: Sequence[Any], x: Array, counts: Sequence[Array]) -> SoftTrees:
+        """The soft form of fitted trees.
+
+        Parameters
+        ----------
+        trees : sequence of sklearn.tree.BaseDecisionTree
+            The trees.
+        x : ndarray of shape (n_samples, n_features)
+            What they were fitted to.
+        counts : sequence of ndarray of shape (n_samples,)
+            How often each tree has seen each sample.
+        """
+        splits, edges, shares, roots = [], [], [], []
+        n_nodes = 0
+        for fitted, count in zip(trees, counts, strict=True):
+            tree, own = fitted.tree_, np.flatnonzero(count)
+            inside = fitted.decision_path(x[own]).toarray().astype(bool)
+            depth = np.zeros(tree.node_count, int)
+            weights = inside.T * count[own]
+            share = np.zeros((tree.node_count, len(x)))
+            share[:, own] = weights / weights.sum(1, keepdims=True)
+            for node in np.flatnonzero(tree.children_left >= 0):
+                left, right = tree.children_left[node], tree.children_right[node]
+                f, share[node] = tree.feature[node], 0
+                below, above = own[inside[:, left]], own[inside[:, right]]
+                low, high = below[x[below, f].argmax()], above[x[above, f].argmin()]
+                if fitted.splitter == "random":  # drawn between the ends, not between neighbours
+                    low, high = below[x[below, f].argmin()], above[x[above, f].argmax()]
+                gap = x[high, f] - x[low, f]
+                at = (tree.threshold[node] - x[low, f]) / gap if gap > 0 else 0.5
+                edges.append(
+                    (depth[node], len(splits), *(n_nodes + k for k in (node, left, right)))
+                )
+                splits.append((f, low, high, min(max(at, 0), 1)))
+                depth[left] = depth[right] = depth[node] + 1
+            roots.append(n_nodes)
+            shares.append(share)
+            n_nodes += tree.node_count
+        table = np.array(edges, int).reshape(-1, 5)
+        by_depth = (table[table[:, 0] == d, 1:] for d in np.unique(table[:, 0]))
+        feature, below, above, share = np.array(splits, float).reshape(-1, 4).T
+        return cls(
+            feature.astype(int), below.astype(int), above.astype(int), share,
+            [Level(*rows.T) for rows in by_depth], np.array(roots), np.concatenate(shares),
+        )  # fmt: skip
+
+    def reached(self, x: Tensor, new: Tensor, width: float) -> Tensor:
+        """How far each new sample reaches each node (n, n_nodes); 1 in all for the leaves of a tree."""
+        low, high = x[self.below, self.feature], x[self.above, self.feature]
+        threshold = low + torch.as_tensor(self.share).to(x) * (high - low)
+        to_left = ((threshold - new[:, self.feature]) / width).sigmoid()
+        columns = [new.new_ones(len(new), 1)]
+        place = np.zeros(len(self.shares), int)  # of each node among the columns
+        n = 1
+        for split, node, left, right in self.levels:
+            whole = torch.cat(columns, 1)[:, place[node]]
+            columns += [whole * to_left[:, split], whole * (1 - to_left[:, split])]
+            place[left], place[right] = (
+                n + np.arange(len(left)),
+                n + len(left) + np.arange(len(left)),
+            )
+            n += 2 * len(left)
+        return torch.cat(columns, 1)[:, place]
+
+
+def _ones(x: Array) -> Array:
+    return np.ones(len(x))
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A tree or a forest, which says the mean of the labels in the leaves that a sample reaches.
+
+    Parameters
+    ----------
+    model : estimator
+        The unfitted tree or forest. Each call fits it, with fewer trees.
+    width : float
+        Width of a split.
+    """
+
+    model: BaseEstimator
+    width: float = _WIDTH
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """The logarithm of class probabilities, or numbers."""
+        fixed, labels = _fixed(x), y.detach().cpu().numpy()
+        classifies = is_classifier(self.model)
+        model = _seeded(self.model, generator, n_estimators=_N_TREES)
+        model.fit(fixed, labels.argmax(1) if classifies else labels.ravel())
+        trees = getattr(model, "estimators_", [model])
+        drawn = getattr(model, "estimators_samples_", [np.arange(len(x))])
+        counts = [np.bincount(rows, minlength=len(x)).astype(float) for rows in drawn]
+        soft = SoftTrees.of(trees, fixed, counts)
+        reached = soft.reached(x, new, self.width)
+        found = reached @ (torch.as_tensor(soft.shares).to(y) @ y) / len(trees)
+        return found.clamp(min=_LEAST).log() if classifies else found
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """Gradient boosting of trees.
+
+    Parameters
+    ----------
+    model : estimator
+        An unfitted ``GradientBoostingClassifier``. Each call fits it, with fewer and larger steps.
+    width : float
+        Width of a split.
+    """
+
+    model: BaseEstimator
+    width: float = _WIDTH
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """The decision function of each class."""
+        fixed, labels = _fixed(x), y.detach().cpu().numpy().argmax(1)
+        n = min(_N_STAGES, self.model.n_estimators)
+        rate = self.model.learning_rate * self.model.n_estimators / n
+        model = _seeded(self.model, generator, n_estimators=n)
+        model.set_params(learning_rate=min(rate, 1.0)).fit(fixed, labels)
+        trees = model.estimators_.ravel()
+        soft = SoftTrees.of(trees, fixed, [_ones(fixed)] * len(trees))
+        values = np.zeros((len(soft.shares), y.shape[1]))
+        is_leaf = soft.shares.any(1)
+        for k, (tree, root) in enumerate(zip(trees, soft.roots, strict=True)):
+            column = 1 if y.shape[1] == 2 else k % y.shape[1]
+            rows = slice(root, root + tree.tree_.node_count)
+            values[rows, column] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
+        return soft.reached(x, new, self.width) @ torch.as_tensor(values).to(x)
+
+
+def _fixed(x: Tensor) -> Array:
+    """The samples as trees see them: in float32, whose midpoints float64 holds."""
+    return x.detach().cpu().numpy().astype(np.float32).astype(np.float64)
+
+
+def _seeded(model: BaseEstimator, g: torch.Generator, *, n_estimators: int) -> Any:
+    """A copy with at most so many trees, and a seed of its own."""
+    model = clone(model).set_params(random_state=int(torch.randint(2**31 - 1, (), generator=g)))
+    if hasattr(model, "n_estimators"):
+        model.set_params(n_estimators=min(n_estimators, model.n_estimators))
+    return model
