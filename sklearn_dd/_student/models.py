@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -15,6 +16,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
@@ -63,6 +65,10 @@ def _normal(model: GaussianNB, n_outputs: int) -> of.Counterpart:
     return of.GaussianClasses(model.var_smoothing)
 
 
+def _net(model: MLPClassifier, n_outputs: int) -> of.Counterpart:
+    return of.Net(tuple(np.ravel(model.hidden_layer_sizes).tolist()), model.activation)
+
+
 def _forest(model: Any, n_outputs: int) -> of.Counterpart:
     _check(model, class_weight=(None,))
     return Forest(model)
@@ -92,6 +98,7 @@ COUNTERPARTS: dict[type, Make] = {
     KNeighborsClassifier: _neighbours,
     NearestCentroid: _centroid,
     GaussianNB: _normal,
+    MLPClassifier: _net,
     **dict.fromkeys(
         (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier),
         _forest,

@@ -108,7 +108,7 @@ class SoftTrees:
         )  # fmt: skip
 
     def reached(self, x: Tensor, new: Tensor, width: float) -> Tensor:
-        """How far each new sample reaches each node (n, n_nodes); 1 in all for the leaves of a tree."""
+        """How far each new sample reaches each node (n, n_nodes)."""
         low, high = x[self.below, self.feature], x[self.above, self.feature]
         threshold = low + torch.as_tensor(self.share).to(x) * (high - low)
         to_left = ((threshold - new[:, self.feature]) / width).sigmoid()

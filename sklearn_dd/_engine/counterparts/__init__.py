@@ -3,6 +3,7 @@
 from .counterpart import Counterpart, scaled
 from .kernels import KernelRidge, RandomSubspaces
 from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours
+from .nets import Net
 from .optimum import LOGISTIC, SQUARED_HINGE, SQUARES, ConvexLoss, Linear
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Linear",
     "NearestCentroid",
     "NearestNeighbours",
+    "Net",
     "RandomSubspaces",
     "scaled",
 ]

@@ -22,6 +22,7 @@ from sklearn_dd._engine.counterparts import (
     Linear,
     NearestCentroid,
     NearestNeighbours,
+    Net,
     RandomSubspaces,
     scaled,
 )
@@ -30,7 +31,7 @@ COUNTERPARTS = [
     NearestNeighbours(), NearestNeighbours(3), NearestNeighbours(p=1), NearestCentroid(),
     GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3),
     Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
-    Linear(SQUARES, C=2, tol=1e-12), RandomSubspaces(),
+    Linear(SQUARES, C=2, tol=1e-12), RandomSubspaces(), Net((5,), "tanh"),
 ]  # fmt: skip
 
 
