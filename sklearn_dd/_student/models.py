@@ -9,16 +9,26 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
-from sklearn.neural_network import MLPClassifier
-from sklearn.svm import SVC, LinearSVC
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC, SVR, LinearSVC
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 
 from .._engine import counterparts as of
 from .trees import Boosting, Forest
@@ -65,8 +75,9 @@ def _normal(model: GaussianNB, n_outputs: int) -> of.Counterpart:
     return of.GaussianClasses(model.var_smoothing)
 
 
-def _net(model: MLPClassifier, n_outputs: int) -> of.Counterpart:
-    return of.Net(tuple(np.ravel(model.hidden_layer_sizes).tolist()), model.activation)
+def _net(model: MLPClassifier | MLPRegressor, n_outputs: int) -> of.Counterpart:
+    widths = tuple(np.ravel(model.hidden_layer_sizes).tolist())
+    return of.Net(widths, model.activation, classifies=isinstance(model, MLPClassifier))
 
 
 def _forest(model: Any, n_outputs: int) -> of.Counterpart:
@@ -74,20 +85,39 @@ def _forest(model: Any, n_outputs: int) -> of.Counterpart:
     return Forest(model)
 
 
-def _boosting(model: GradientBoostingClassifier, n_outputs: int) -> of.Counterpart:
+def _boosting(model: Any, n_outputs: int) -> of.Counterpart:
     return Boosting(model)
 
 
-def _binned_boosting(model: HistGradientBoostingClassifier, n_outputs: int) -> of.Counterpart:
+def _binned_boosting(model: Any, n_outputs: int) -> of.Counterpart:
     """Few samples fill no bins, so that boosting with exact splits is the same."""
     _check(model, class_weight=(None,))
+    is_for_classes = isinstance(model, HistGradientBoostingClassifier)
+    exact = GradientBoostingClassifier if is_for_classes else GradientBoostingRegressor
     return Boosting(
-        GradientBoostingClassifier(
+        exact(
             learning_rate=model.learning_rate, n_estimators=model.max_iter,
             max_depth=model.max_depth, max_leaf_nodes=model.max_leaf_nodes,
             min_samples_leaf=model.min_samples_leaf,
         )
     )  # fmt: skip
+
+
+def _least_squares(model: LinearRegression | Ridge, n_outputs: int) -> of.Counterpart:
+    _check(model, fit_intercept=(True,), positive=(False,))
+    # Without a penalty, fewer samples than features leave the weights open: it is tiny instead.
+    return of.Linear(of.SQUARES, C=1 / getattr(model, "alpha", 1e-6))
+
+
+def _kernel_machine(model: SVR | KernelRidge, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf",))
+    C = model.C if isinstance(model, SVR) else 1 / (2 * model.alpha)
+    return of.KernelRidge(C, None if model.gamma in ("scale", None) else model.gamma)
+
+
+def _neighbour_means(model: KNeighborsRegressor, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("minkowski",), weights=("uniform",))
+    return of.NeighbourMeans(model.n_neighbors, model.p)
 
 
 COUNTERPARTS: dict[type, Make] = {
@@ -98,13 +128,30 @@ COUNTERPARTS: dict[type, Make] = {
     KNeighborsClassifier: _neighbours,
     NearestCentroid: _centroid,
     GaussianNB: _normal,
+    LinearRegression: _least_squares,
+    Ridge: _least_squares,
+    SVR: _kernel_machine,
+    KernelRidge: _kernel_machine,
+    KNeighborsRegressor: _neighbour_means,
     MLPClassifier: _net,
+    MLPRegressor: _net,
     **dict.fromkeys(
-        (DecisionTreeClassifier, ExtraTreeClassifier, RandomForestClassifier, ExtraTreesClassifier),
+        (
+            DecisionTreeClassifier,
+            ExtraTreeClassifier,
+            RandomForestClassifier,
+            ExtraTreesClassifier,
+            DecisionTreeRegressor,
+            ExtraTreeRegressor,
+            RandomForestRegressor,
+            ExtraTreesRegressor,
+        ),
         _forest,
     ),
-    GradientBoostingClassifier: _boosting,
-    HistGradientBoostingClassifier: _binned_boosting,
+    **dict.fromkeys((GradientBoostingClassifier, GradientBoostingRegressor), _boosting),
+    **dict.fromkeys(
+        (HistGradientBoostingClassifier, HistGradientBoostingRegressor), _binned_boosting
+    ),
 }
 
 

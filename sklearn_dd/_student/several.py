@@ -8,8 +8,18 @@ from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC
 
-from .._data import Targets
+from .._data import Continuous, Targets
 from .._engine import SGD, Loss, ModelFn, Optimizer, Prior, Several, StudentFn, Weights, model_prior
 from .fitted import is_model
 from .function import Acceleration, student_fn
@@ -89,7 +99,9 @@ def specify(
     targets: Targets,
     optimizer: Optimizer | None = None,
 ) -> Spec:
-    """The specification of a net, of a model, or of a list of them."""
+    """The specification of a net, of a model, or of a list of them; ``"any"`` stands for a list."""
+    if isinstance(student, str) and student == "any":
+        student = any_model(targets)
     if isinstance(student, list | tuple):
         if not student:
             raise ValueError("student is an empty list. Give at least one, or None.")
@@ -101,6 +113,19 @@ def specify(
         function = ModelFn(counterpart_of(student, targets.n_outputs))
         return ModelSpec(student, function, sample_shape)
     return choose_student(student, sample_shape, targets, optimizer)
+
+
+def any_model(targets: Targets) -> list[BaseEstimator]:
+    """The models for all of which a set is learned with ``student="any"``."""
+    if isinstance(targets, Continuous):
+        return [
+            Ridge(), KNeighborsRegressor(1), MLPRegressor(), RandomForestRegressor(),
+            GradientBoostingRegressor(),
+        ]  # fmt: skip
+    return [
+        LogisticRegression(), KNeighborsClassifier(1), SVC(), MLPClassifier(),
+        RandomForestClassifier(), GradientBoostingClassifier(),
+    ]  # fmt: skip
 
 
 def function_of(

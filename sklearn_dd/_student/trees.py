@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -126,10 +127,6 @@ class SoftTrees:
         return torch.cat(columns, 1)[:, place]
 
 
-def _ones(x: Array) -> Array:
-    return np.ones(len(x))
-
-
 @dataclass(frozen=True)
 class Forest:
     """A tree or a forest, which says the mean of the labels in the leaves that a sample reaches.
@@ -167,7 +164,8 @@ class Boosting:
     Parameters
     ----------
     model : estimator
-        An unfitted ``GradientBoostingClassifier``. Each call fits it, with fewer and larger steps.
+        An unfitted ``GradientBoostingClassifier`` or ``GradientBoostingRegressor``. Each call fits
+        it, with fewer and larger steps.
     width : float
         Width of a split.
     """
@@ -176,21 +174,40 @@ class Boosting:
     width: float = _WIDTH
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
-        """The decision function of each class."""
-        fixed, labels = _fixed(x), y.detach().cpu().numpy().argmax(1)
+        """The decision function of each class, or numbers."""
+        fixed, labels = _fixed(x), y.detach().cpu().numpy()
         n = min(_N_STAGES, self.model.n_estimators)
-        rate = self.model.learning_rate * self.model.n_estimators / n
-        model = _seeded(self.model, generator, n_estimators=n)
-        model.set_params(learning_rate=min(rate, 1.0)).fit(fixed, labels)
+        rate = min(1.0, self.model.learning_rate * self.model.n_estimators / n)
+        model = _seeded(self.model, generator, n_estimators=n).set_params(learning_rate=rate)
+        model.fit(fixed, labels.argmax(1) if is_classifier(model) else labels[:, 0])
         trees = model.estimators_.ravel()
-        soft = SoftTrees.of(trees, fixed, [_ones(fixed)] * len(trees))
-        values = np.zeros((len(soft.shares), y.shape[1]))
-        is_leaf = soft.shares.any(1)
-        for k, (tree, root) in enumerate(zip(trees, soft.roots, strict=True)):
-            column = 1 if y.shape[1] == 2 else k % y.shape[1]
-            rows = slice(root, root + tree.tree_.node_count)
-            values[rows, column] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
-        return soft.reached(x, new, self.width) @ torch.as_tensor(values).to(x)
+        soft = SoftTrees.of(trees, fixed, [np.ones(len(x))] * len(trees))
+        reached = soft.reached(x, new, self.width)
+        if is_classifier(model):
+            return reached @ torch.as_tensor(_values(model, soft, y.shape[1])).to(x)
+        return _boosted_numbers(soft, y, reached, rate)
+
+
+def _values(model: Any, soft: SoftTrees, n_outputs: int) -> Array:
+    """What each leaf adds to the decision function of each class (n_nodes, n_outputs)."""
+    values, is_leaf = np.zeros((len(soft.shares), n_outputs)), soft.shares.any(1)
+    for k, (tree, root) in enumerate(zip(model.estimators_.ravel(), soft.roots, strict=True)):
+        rows = slice(root, root + tree.tree_.node_count)
+        column = 1 if n_outputs == 2 else k % n_outputs
+        values[rows, column] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
+    return values
+
+
+def _boosted_numbers(soft: SoftTrees, y: Tensor, reached: Tensor, rate: float) -> Tensor:
+    """Numbers (n, 1) from trees each of which was fitted to what those before it left over."""
+    shares = torch.as_tensor(soft.shares).to(y)
+    inside = (shares.T > 0).to(y)
+    left_over, found = y - y.mean(0), y.mean(0).expand(len(reached), 1)
+    for root, end in itertools.pairwise([*soft.roots, len(shares)]):
+        values = rate * shares[root:end] @ left_over
+        left_over = left_over - inside[:, root:end] @ values
+        found = found + reached[:, root:end] @ values
+    return found
 
 
 def _fixed(x: Tensor) -> Array:

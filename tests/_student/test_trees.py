@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -76,6 +77,14 @@ def test_so_does_boosting(n_classes):
         assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-6)
 
 
+def test_so_does_boosting_of_numbers():
+    x, *_ = samples(40)
+    y, (new, *_) = x.sum(1, keepdim=True).sin(), samples(200, seed=1)
+    model = GradientBoostingRegressor(n_estimators=10, random_state=seed_of(seeded()))
+    expected = model.fit(x, y[:, 0]).predict(new)
+    assert_allclose(Boosting(model, HARD)(x, y, new, seeded())[:, 0], expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "counterpart",
     [
@@ -103,10 +112,14 @@ def test_the_gradient_is_that_of_trees_whose_structure_stays(counterpart):
     assert gradient.any()
 
 
-def test_numbers_have_a_gradient_in_their_targets():
+@pytest.mark.parametrize(
+    "counterpart",
+    [Forest(DecisionTreeRegressor(max_depth=2)), Boosting(GradientBoostingRegressor())],
+    ids=lambda c: type(c).__name__,
+)
+def test_numbers_have_a_gradient_in_their_targets(counterpart):
     x, *_ = samples(20)
     y = x.sum(1, keepdim=True).requires_grad_()
-    counterpart = Forest(DecisionTreeRegressor(max_depth=2))
     found = counterpart(x, y, x, seeded())
     (gradient,) = torch.autograd.grad(found.sum(), y)
     assert_allclose(gradient.sum(), 20, rtol=1e-6)  # all targets 1 higher, all predictions too

@@ -2,7 +2,7 @@
 
 from .counterpart import Counterpart, scaled
 from .kernels import KernelRidge, RandomSubspaces
-from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours
+from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours, NeighbourMeans
 from .nets import Net
 from .optimum import LOGISTIC, SQUARED_HINGE, SQUARES, ConvexLoss, Linear
 
@@ -17,6 +17,7 @@ __all__ = [
     "Linear",
     "NearestCentroid",
     "NearestNeighbours",
+    "NeighbourMeans",
     "Net",
     "RandomSubspaces",
     "scaled",

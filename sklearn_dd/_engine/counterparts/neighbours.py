@@ -40,6 +40,35 @@ class NearestNeighbours:
 
 
 @dataclass(frozen=True)
+class NeighbourMeans:
+    """The mean of the numbers of the k nearest samples, each of which counts the less the farther.
+
+    Nothing would move the samples if neighbours counted all or not at all. The narrower the kernel,
+    the nearer this is to k neighbours alike.
+
+    Parameters
+    ----------
+    n_neighbors : int
+        k.
+    p : float
+        Of the Minkowski distance.
+    width : float
+        Variance of the kernel, as a share of the mean squared distance of the k-th neighbour.
+    """
+
+    n_neighbors: int = 1
+    p: float = 2
+    width: float = 0.2
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """The weighted mean of y."""
+        d = distances(x, new, self.p)
+        d = d if self.p == 2 else d.square()
+        far = d.kthvalue(min(self.n_neighbors, len(x)), dim=1).values.mean()
+        return (-d / (2 * self.width * far).clamp(min=torch.finfo(d.dtype).tiny)).softmax(1) @ y
+
+
+@dataclass(frozen=True)
 class NearestCentroid:
     """The class whose mean is nearest."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Net:
     def _start(self, x: Tensor, n_outputs: int, g: torch.Generator) -> list[Tensor]:
         """Random weights, and biases of 0."""
         sizes, layers = [x.shape[1], *self.widths, n_outputs], []
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        for n_in, n_out in itertools.pairwise(sizes):
             w = torch.randn(n_in, n_out, generator=g) * math.sqrt(2 / (n_in + n_out))
             layers += [w.to(x).requires_grad_(), x.new_zeros(n_out).requires_grad_()]
         return layers

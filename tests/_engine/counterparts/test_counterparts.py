@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.kernel_ridge import KernelRidge as KernelRidgeRegression
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neighbors import NearestCentroid as Centroids
 from sklearn.svm import LinearSVC
 from torch.nn import functional as F
@@ -22,6 +22,7 @@ from sklearn_dd._engine.counterparts import (
     Linear,
     NearestCentroid,
     NearestNeighbours,
+    NeighbourMeans,
     Net,
     RandomSubspaces,
     scaled,
@@ -32,6 +33,7 @@ COUNTERPARTS = [
     GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3),
     Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
     Linear(SQUARES, C=2, tol=1e-12), RandomSubspaces(), Net((5,), "tanh"),
+    NeighbourMeans(2, width=100),
 ]  # fmt: skip
 
 
@@ -84,6 +86,13 @@ def test_a_class_with_fewer_samples_is_as_far_as_its_last_one():
     found = NearestNeighbours(9)(x, y, new, seeded())
     far = torch.stack([torch.cdist(new, x[index == c]).max(1).values for c in range(3)], 1)
     assert_allclose(found, -far.square())
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_with_a_narrow_kernel_numbers_are_those_of_the_nearest_neighbour(p):
+    x, index, new, found = outputs(NeighbourMeans(p=p, width=1e-6))
+    model = KNeighborsRegressor(1, p=p).fit(x, np.eye(3)[index])
+    assert_allclose(found, model.predict(new), atol=1e-6)
 
 
 def test_centroids_are_those_of_scikit_learn():
