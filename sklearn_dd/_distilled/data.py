@@ -18,6 +18,7 @@ from .._student import (
     StudentSpec,
     fit_model,
     is_model,
+    named,
     replay_student,
     weight_prior,
     weighted_rows,
@@ -130,7 +131,7 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
-        chosen = _first(recipe.student if student is None else student)
+        chosen = _first(named(recipe.student if student is None else student, recipe.targets))
         if is_model(chosen):
             return fit_model(chosen, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
         spec = recipe.spec(student)
@@ -206,7 +207,7 @@ class DistilledData(_Triple):
             (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
         """
         recipe = self._known_recipe()
-        chosen = recipe.student if student is None else student
+        chosen = named(recipe.student if student is None else student, recipe.targets)
         if isinstance(chosen, list | tuple):
             options = {
                 "n_inits": n_inits, "init": init, "n_epochs": n_epochs, "each_step": each_step,

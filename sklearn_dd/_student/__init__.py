@@ -3,7 +3,7 @@
 from .fitted import fit_model, is_model, is_random, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
-from .several import ModelSpec, SeveralSpec, Spec, function_of, prior_of, specify
+from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, specify
 from .spec import StudentSpec, built_in, choose_student
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
@@ -25,6 +25,7 @@ __all__ = [
     "is_random",
     "known_nets",
     "load_pool",
+    "named",
     "prior_of",
     "replay_student",
     "specify",

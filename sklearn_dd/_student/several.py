@@ -100,8 +100,7 @@ def specify(
     optimizer: Optimizer | None = None,
 ) -> Spec:
     """The specification of a net, of a model, or of a list of them; ``"any"`` stands for a list."""
-    if isinstance(student, str) and student == "any":
-        student = any_model(targets)
+    student = named(student, targets)
     if isinstance(student, list | tuple):
         if not student:
             raise ValueError("student is an empty list. Give at least one, or None.")
@@ -113,6 +112,12 @@ def specify(
         function = ModelFn(counterpart_of(student, targets.n_outputs))
         return ModelSpec(student, function, sample_shape)
     return choose_student(student, sample_shape, targets, optimizer)
+
+
+def named(student: Any, targets: Targets) -> Any:
+    """The list that ``"any"`` stands for, or the student as it is."""
+    is_name = isinstance(student, str) and student == "any"
+    return any_model(targets) if is_name else student
 
 
 def any_model(targets: Targets) -> list[BaseEstimator]:
