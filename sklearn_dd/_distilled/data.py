@@ -28,6 +28,7 @@ from .provenance import identity
 from .recipe import STUDENT, Recipe
 
 _BATCH = 256  # real samples that are scored at a time
+_EPOCHS, _LR = 100, 0.003  # by which nets learn from data that were distilled for models alone
 
 
 class _Triple(NamedTuple):
@@ -143,8 +144,8 @@ class DistilledData(_Triple):
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
-            spec, weights, recipe.units, recipe.targets, np.array(self.X), self.y, self.lrs,
-            resolve_device(device),
+            spec, weights, recipe.units, recipe.targets, np.array(self.X), self.y,
+            self._schedule(), resolve_device(device),
         )  # fmt: skip
 
     @with_gradients
@@ -356,8 +357,14 @@ class DistilledData(_Triple):
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
             y.reshape(n_steps, -1, y.shape[1]),
-            torch.as_tensor(self.lrs, dtype=torch.float32),
+            torch.as_tensor(self._schedule(), dtype=torch.float32),
         )
+
+    def _schedule(self) -> Array:
+        """The step sizes; where none were learned, constant ones, as of an ordinary loop of Adam."""
+        if len(self.lrs):
+            return self.lrs
+        return np.full((_EPOCHS, self.lrs.shape[1]), _LR, np.float32)
 
     def _known_recipe(self) -> Recipe:
         if self.recipe is None:

@@ -51,7 +51,7 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
         for name in ("data_init", "distill_lr"):
             p.plan.decide(name, p.distiller.plan_[name], "as in the last fit")
         parametrisation = problem.real.targets.parametrisations[p.labels]
-        batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
+        batch, schedule = int(problem.real.counts.sum()), problem.schedule
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         start = start.to(problem.device)
         return Starts(start, start)
@@ -95,7 +95,7 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     start = starting_set(
         problem.real, problem.training.rows, problem.recipe.units,
         np.random.default_rng(fold(problem.seed, Stream.START)),
-        data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=1.0, labels=p.labels,
+        data_init=kind, schedule=problem.schedule, lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
     if problem.varies is not None and isinstance(kind, str):
         with torch.no_grad():  # noise would make constant features vary

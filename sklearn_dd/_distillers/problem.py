@@ -196,6 +196,12 @@ class Problem:
         varies = self.recipe.units.varies
         return None if varies is None or varies.all() else varies.to(self.device)
 
+    @property
+    def schedule(self) -> tuple[int, int]:
+        """Epochs and mini-batches of the gradient steps; no epochs if no student takes steps."""
+        p = self.parameters
+        return p.n_epochs if self.spec.takes_steps else 0, p.n_steps
+
     def outer_loop(
         self,
         distilled: DistilledSet,

@@ -20,7 +20,17 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC
 
 from .._data import Continuous, Targets
-from .._engine import SGD, Loss, ModelFn, Optimizer, Prior, Several, StudentFn, Weights, model_prior
+from .._engine import (
+    Adam,
+    Loss,
+    ModelFn,
+    Optimizer,
+    Prior,
+    Several,
+    StudentFn,
+    Weights,
+    model_prior,
+)
 from .fitted import is_model
 from .function import Acceleration, student_fn
 from .models import counterpart_of
@@ -35,7 +45,7 @@ class ModelSpec:
     model: BaseEstimator
     function: ModelFn
     sample_shape: tuple[int, ...]
-    optimizer: Optimizer = field(default_factory=SGD)
+    optimizer: Optimizer = field(default_factory=Adam)  # of nets that learn from the set too
 
     takes_steps: ClassVar[bool] = False
 
@@ -59,12 +69,17 @@ class SeveralSpec:
     """Several students that learn from one set."""
 
     members: Sequence[StudentSpec | ModelSpec]
-    optimizer: Optimizer = field(default_factory=SGD)
 
     @property
     def takes_steps(self) -> bool:
         """Whether one of them trains by gradient steps."""
         return any(member.takes_steps for member in self.members)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """That of the first net; without one, that of nets that learn from the set too."""
+        nets = (member.optimizer for member in self.members if member.takes_steps)
+        return next(nets, self.members[0].optimizer)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from .._data import Array
 
 _WIDTH = 0.3  # of a split, in standard deviations of a feature
 _N_TREES = 16  # of a forest, that an outer iteration fits
-_N_STAGES = 30  # of boosting
+_N_BOOSTED = 32  # of boosting, over all classes
 _LEAST = 1e-4  # of a forest's probabilities
 
 
@@ -176,7 +176,8 @@ class Boosting:
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The decision function of each class, or numbers."""
         fixed, labels = _fixed(x), y.detach().cpu().numpy()
-        n = min(_N_STAGES, self.model.n_estimators)
+        per_stage = y.shape[1] if y.shape[1] > 2 else 1
+        n = min(max(2, _N_BOOSTED // per_stage), self.model.n_estimators)
         rate = min(1.0, self.model.learning_rate * self.model.n_estimators / n)
         model = _seeded(self.model, generator, n_estimators=n).set_params(learning_rate=rate)
         model.fit(fixed, labels.argmax(1) if is_classifier(model) else labels[:, 0])

@@ -11,6 +11,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_dd import MLP
+
 from ..helpers import tiny, tiny_regressor
 
 
@@ -85,3 +87,11 @@ def test_numbers_have_no_weights(table):
     data = tiny_regressor().fit(table[0], table[0][:, 0]).transform()
     with pytest.raises(ValueError, match="needs one class for each sample, but y is continuous"):
         data.to_weighted_rows()
+
+
+def test_a_net_learns_without_step_sizes_as_in_an_ordinary_loop(table):
+    X, y = table
+    data = tiny(n_per_class=3, student=KNeighborsClassifier(1)).fit(X, y).transform()
+    assert data.lrs.shape == (0, 1)
+    assert data.evaluate(X, y, student=MLP, n_inits=3).mean > 0.8
+    assert data.train(MLP).score(X, y) > 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from ..losses import Objective
 
-_SCALES = 2.0 ** torch.arange(-8, 13)
-_HALVINGS = 12  # of the interval of scales
+_LOG_SCALES = torch.arange(-8, 9) * math.log(4) / 2  # 1/256 to 256, to begin with
+_GOLDEN, _SECTIONS = (math.sqrt(5) - 1) / 2, 14
 
 
 class Counterpart(Protocol):
@@ -37,16 +38,24 @@ def scaled(objective: Objective, outputs: Tensor, y: Tensor) -> Tensor:
     The number is a constant for the gradient. At the minimum this is exact: the objective does not
     change with it there (envelope theorem). A cross-entropy is convex in it.
     """
+    fixed = outputs.detach()
+
+    def value(log_scale: Tensor) -> float:
+        return float(objective(log_scale.exp() * fixed, y).nan_to_num(torch.inf))
+
     with torch.no_grad():
-        fixed = outputs.detach()
-        scales = _SCALES.to(fixed)
-        values = torch.stack([objective(s * fixed, y) for s in scales])
-        best = int(values.nan_to_num(torch.inf).argmin())
-        low, high = scales[max(best - 1, 0)].log(), scales[min(best + 1, len(scales) - 1)].log()
-        for _ in range(_HALVINGS):  # golden sections would save evaluations and cost clarity
-            thirds = (2 * low + high) / 3, (low + 2 * high) / 3
-            first, second = (objective(t.exp() * fixed, y) for t in thirds)
-            low, high = torch.where(
-                first < second, torch.stack([low, thirds[1]]), torch.stack([thirds[0], high])
-            )
+        logs = _LOG_SCALES.to(fixed)
+        best = logs[min(range(len(logs)), key=lambda k: value(logs[k]))]
+        low, high = best - math.log(2), best + math.log(2)
+        inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]
+        values = [value(t) for t in inner]
+        for _ in range(_SECTIONS):  # a golden-section search
+            if values[0] < values[1]:
+                high, inner[1], values[1] = inner[1], inner[0], values[0]
+                inner[0] = high - _GOLDEN * (high - low)
+                values[0] = value(inner[0])
+            else:
+                low, inner[0], values[0] = inner[0], inner[1], values[1]
+                inner[1] = low + _GOLDEN * (high - low)
+                values[1] = value(inner[1])
     return ((low + high) / 2).exp() * outputs
