@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from statistics import fmean
 from typing import NamedTuple
@@ -52,14 +53,31 @@ def examine(
     differ = len(np.unique(real.rows)) > 1
     # The share of samples with all labels right would be flat for long.
     has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
-    losses, scores, dead = [], [], []
+    losses: dict[int, list[Tensor]] = defaultdict(list)  # of each of several students
+    scores, dead = [], []
     for student, found in training.each_output(real):
         if isinstance(student, ModelFn) and y.ndim == 1:
             found = scaled(goal, found, y)  # a model counts by what it predicts
-        losses.append(losses_of_parts(goal, found, y))
-        scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
+        parts = losses_of_parts(goal, found, y)
+        losses[id(student)].append(parts)
+        scores.append(_score(found, y, targets.kind) if has_score else -float(parts.mean()))
         dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
-    return Look(torch.stack(losses).mean(0), fmean(scores), fmean(dead))
+    return Look(
+        _together([torch.stack(of).mean(0) for of in losses.values()]), fmean(scores), fmean(dead)
+    )
+
+
+def _together(losses: list[Tensor]) -> Tensor:
+    """The geometric mean of the losses of several students, on each part of the samples.
+
+    Its mean over the parts is that of the students' mean losses. Its spread is that of a sum of
+    losses which are weighted as that mean weighs them.
+    """
+    if len(losses) == 1:
+        return losses[0]
+    means = torch.stack([each.mean() for each in losses]).clamp(min=1e-3)
+    whole = means.log().mean().exp()
+    return whole * (torch.stack(losses) / means[:, None]).mean(0)
 
 
 def losses_of_parts(goal: Objective, outputs: Tensor, y: Tensor) -> Tensor:

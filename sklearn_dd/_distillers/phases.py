@@ -87,7 +87,7 @@ def _for_all(method: Method, student: AnyStudent) -> Method:
     methods = [method if isinstance(s, StudentFn) else Direct() for s in members(student)]
     if not isinstance(student, Several):
         return methods[0]
-    return Joint(methods, [1 / len(methods)] * len(methods))
+    return Joint(methods)
 
 
 def _sequence(method: Any, micro_batch: int | None) -> list[Method]:

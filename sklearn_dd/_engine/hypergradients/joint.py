@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..model_fn import Several
 from .problem import Hypergradient, Method, OuterProblem, State, TargetKind
 
+_LEAST = 1e-3  # a lower loss counts as this one
+
 
 class Joint(Method):
-    """The weighted sum of the hypergradients for several students.
+    """The geometric mean of the losses of several students.
+
+    A loss that falls by a tenth counts the same for each student, whatever its loss is. So nobody
+    has to find weights, and no student with a large loss is served at the cost of the others.
 
     Parameters
     ----------
     methods : sequence of Method
         The method for each student.
-    weights : sequence of float
-        What its loss is multiplied by.
     """
 
-    def __init__(self, methods: Sequence[Method], weights: Sequence[float]) -> None:
-        self.methods, self.weights = tuple(methods), tuple(weights)
+    def __init__(self, methods: Sequence[Method]) -> None:
+        self.methods = tuple(methods)
 
     @property
     def learns_step_sizes(self) -> bool:  # type: ignore[override]
@@ -35,16 +39,21 @@ class Joint(Method):
         return frozenset.intersection(*(method.targets for method in self.methods))
 
     def __call__(self, problem: OuterProblem) -> Hypergradient:
-        """Return the sum of the losses and of their gradients."""
+        """Return the geometric mean of the losses, and its gradient."""
         several = problem.student
         assert isinstance(several, Several)
-        total = problem.zeros()
-        for method, weight, (student, params) in zip(
-            self.methods, self.weights, several.split(problem.params), strict=True
-        ):
-            found = method(problem._replace(student=student, params=params))
-            total = Hypergradient(*(a + weight * b for a, b in zip(total, found, strict=True)))
-        return total
+        found = [
+            method(problem._replace(student=student, params=params))
+            for method, (student, params) in zip(
+                self.methods, several.split(problem.params), strict=True
+            )
+        ]
+        losses = torch.stack([each.loss for each in found]).clamp(min=_LEAST)
+        mean = losses.log().mean().exp()
+        shares = mean / losses / len(found)
+        parts = zip(*found, strict=True)
+        _, *gradients = [sum(s * g for s, g in zip(shares, part, strict=True)) for part in parts]
+        return Hypergradient(mean, *gradients)
 
     def state_dict(self) -> State:
         """What the methods carry from one outer iteration to the next."""

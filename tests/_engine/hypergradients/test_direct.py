@@ -68,22 +68,23 @@ def of_several():
     return net.outer()._replace(student=Several([net.student, model]), params=params)
 
 
-def test_several_students_have_the_weighted_sum_of_their_gradients():
+def test_several_students_have_the_geometric_mean_of_their_losses():
     first, second = Unrolled()(mlp().outer()), Direct()(of_model(NearestNeighbours()))
-    found = Joint([Unrolled(), Direct()], [2.0, 0.5])(of_several())
-    for total, a, b in zip(found, first, second, strict=True):
-        assert_allclose(total, 2 * a + 0.5 * b)
+    found = Joint([Unrolled(), Direct()])(of_several())
+    assert_allclose(found.loss, (first.loss * second.loss).sqrt())
+    for total, a, b in zip(found[1:], first[1:], second[1:], strict=True):
+        assert_allclose(total, found.loss / 2 * (a / first.loss + b / second.loss))
 
 
 def test_what_the_methods_of_several_students_carry_is_resumed():
-    joint, again = (Joint([Ridge(pool_size=1), Direct()], [1.0, 1.0]) for _ in range(2))
+    joint, again = (Joint([Ridge(pool_size=1), Direct()]) for _ in range(2))
     joint(of_several())
     again.load_state_dict(joint.state_dict())
     assert_equal(again(of_several()), joint(of_several()))
 
 
 def test_several_students_can_do_what_all_can_do():
-    assert not Joint([Direct()], [1.0]).learns_step_sizes
-    both = Joint([Direct(), Unrolled()], [1.0, 1.0])
+    assert not Joint([Direct()]).learns_step_sizes
+    both = Joint([Direct(), Unrolled()])
     assert both.learns_step_sizes
     assert both.targets == Direct().targets
