@@ -18,7 +18,6 @@ from .._student import (
     StudentSpec,
     fit_model,
     is_model,
-    named,
     replay_student,
     weight_prior,
     weighted_rows,
@@ -132,7 +131,7 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
-        chosen = _first(named(recipe.student if student is None else student, recipe.targets))
+        chosen = _first(recipe.chosen(student))
         if is_model(chosen):
             return fit_model(chosen, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
         spec = recipe.spec(student)
@@ -208,7 +207,7 @@ class DistilledData(_Triple):
             (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
         """
         recipe = self._known_recipe()
-        chosen = named(recipe.student if student is None else student, recipe.targets)
+        chosen = recipe.chosen(student)
         if isinstance(chosen, list | tuple):
             options = {
                 "n_inits": n_inits, "init": init, "n_epochs": n_epochs, "each_step": each_step,
@@ -361,7 +360,7 @@ class DistilledData(_Triple):
         )
 
     def _schedule(self) -> Array:
-        """The step sizes; where none were learned, constant ones, as of an ordinary loop of Adam."""
+        """The step sizes; where none were learned, those of an ordinary loop of Adam."""
         if len(self.lrs):
             return self.lrs
         return np.full((_EPOCHS, self.lrs.shape[1]), _LR, np.float32)

@@ -14,7 +14,8 @@ from .._student import (
     Acceleration,
     Spec,
     StudentSpec,
-    built_in,
+    named,
+    rebuilt,
     specify,
     student_fn,
     weight_prior,
@@ -71,16 +72,24 @@ class Recipe:
         assert not isinstance(self.targets, Continuous)
         return self.targets.values
 
-    def spec(self, student: Any = None) -> Spec:
-        """The specification of ``student``, by default the one that the data were distilled for.
+    def chosen(self, student: Any = None) -> Any:
+        """The student that is named, by default the one that the data were distilled for.
 
-        A skorch net is trained by its own optimiser. A file holds the name of a student only, which
-        is enough for those of this package.
+        A file holds the name of a student only, which is enough for those of this package and of
+        scikit-learn.
         """
         student = self.student if student is None else student
         if student is None and self.description:
             name, arguments, _ = (self.description.get(key) for key in STUDENT)
-            student = built_in(name or "", arguments or {})
+            student = rebuilt(name or "", arguments or {})
+        return named(student, self.targets)
+
+    def spec(self, student: Any = None) -> Spec:
+        """The specification of ``student``, by default the one that the data were distilled for.
+
+        A skorch net is trained by its own optimiser.
+        """
+        student = self.chosen(student)
         return specify(student, self.units.sample_shape, self.targets, self.optimizer)
 
     def student_fn(

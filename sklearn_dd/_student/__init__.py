@@ -3,8 +3,8 @@
 from .fitted import fit_model, is_model, is_random, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
-from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, specify
-from .spec import StudentSpec, built_in, choose_student
+from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, rebuilt, specify
+from .spec import StudentSpec, choose_student
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Student",
     "StudentSpec",
     "acceleration",
-    "built_in",
     "choose_student",
     "fit_model",
     "function_of",
@@ -27,6 +26,7 @@ __all__ = [
     "load_pool",
     "named",
     "prior_of",
+    "rebuilt",
     "replay_student",
     "specify",
     "state_of",

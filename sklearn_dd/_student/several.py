@@ -33,9 +33,11 @@ from .._engine import (
 )
 from .fitted import is_model
 from .function import Acceleration, student_fn
-from .models import counterpart_of
-from .spec import StudentSpec, choose_student
+from .models import COUNTERPARTS, counterpart_of
+from .spec import StudentSpec, built_in, choose_student
 from .weights import weight_prior
+
+_AND = " + "  # between the names of several students
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class SeveralSpec:
     @property
     def name(self) -> str:
         """The names of all."""
-        return " + ".join(member.name for member in self.members)
+        return _AND.join(member.name for member in self.members)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -146,6 +148,25 @@ def any_model(targets: Targets) -> list[BaseEstimator]:
         LogisticRegression(), KNeighborsClassifier(1), SVC(), MLPClassifier(),
         RandomForestClassifier(), GradientBoostingClassifier(),
     ]  # fmt: skip
+
+
+def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
+    """The student that a file describes by its name and its arguments; None for one of the user's.
+
+    Nothing but classes of this package and of scikit-learn is called, with numbers and strings.
+    """
+    names = name.split(_AND)
+    if len(names) > 1:
+        found = [rebuilt(each, arguments.get(str(k), {})) for k, each in enumerate(names)]
+        return None if None in found else found
+    kinds = {kind.__name__: kind for kind in COUNTERPARTS}
+    if name not in kinds:
+        return built_in(name, arguments)
+    known = kinds[name]().get_params()
+    simple = {
+        k: v for k, v in arguments.items() if k in known and isinstance(v, int | float | str | None)
+    }
+    return kinds[name](**simple)
 
 
 def function_of(

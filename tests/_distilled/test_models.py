@@ -10,8 +10,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
-from sklearn_dd import MLP
+from sklearn_dd import MLP, load_distilled, save_distilled
 
 from ..helpers import tiny, tiny_regressor
 
@@ -95,3 +96,16 @@ def test_a_net_learns_without_step_sizes_as_in_an_ordinary_loop(table):
     assert data.lrs.shape == (0, 1)
     assert data.evaluate(X, y, student=MLP, n_inits=3).mean > 0.8
     assert data.train(MLP).score(X, y) > 0.8
+
+
+@pytest.mark.parametrize(
+    "student", [SVC(C=3), [KNeighborsClassifier(1), MLP], "any"], ids=["model", "several", "any"]
+)
+def test_a_file_knows_the_models(table, tmp_path, student):
+    X, y = table
+    distiller = tiny(n_per_class=3, student=student, max_iter=2).fit(X, y)
+    save_distilled(tmp_path / "set", distiller)
+    loaded = load_distilled(tmp_path / "set")
+    first, second = (data.evaluate(X, y, n_inits=2) for data in (distiller, loaded))
+    assert_array_equal(first.scores, second.scores)
+    assert_array_equal(loaded.train().predict(X), loaded.train().predict(X))
