@@ -74,39 +74,19 @@ class SoftTrees:
         counts : sequence of ndarray of shape (n_samples,)
             How often each tree has seen each sample.
         """
-        splits, edges, shares, roots = [], [], [], []
-        n_nodes = 0
+        parts, n_nodes = [], 0
         for fitted, count in zip(trees, counts, strict=True):
-            tree, own = fitted.tree_, np.flatnonzero(count)
-            inside = fitted.decision_path(x[own]).toarray().astype(bool)
-            depth = np.zeros(tree.node_count, int)
-            weights = inside.T * count[own]
-            share = np.zeros((tree.node_count, len(x)))
-            share[:, own] = weights / weights.sum(1, keepdims=True)
-            for node in np.flatnonzero(tree.children_left >= 0):
-                left, right = tree.children_left[node], tree.children_right[node]
-                f, share[node] = tree.feature[node], 0
-                below, above = own[inside[:, left]], own[inside[:, right]]
-                low, high = below[x[below, f].argmax()], above[x[above, f].argmin()]
-                if fitted.splitter == "random":  # drawn between the ends, not between neighbours
-                    low, high = below[x[below, f].argmin()], above[x[above, f].argmax()]
-                gap = x[high, f] - x[low, f]
-                at = (tree.threshold[node] - x[low, f]) / gap if gap > 0 else 0.5
-                edges.append(
-                    (depth[node], len(splits), *(n_nodes + k for k in (node, left, right)))
-                )
-                splits.append((f, low, high, min(max(at, 0), 1)))
-                depth[left] = depth[right] = depth[node] + 1
-            roots.append(n_nodes)
-            shares.append(share)
-            n_nodes += tree.node_count
-        table = np.array(edges, int).reshape(-1, 5)
-        by_depth = (table[table[:, 0] == d, 1:] for d in np.unique(table[:, 0]))
-        feature, below, above, share = np.array(splits, float).reshape(-1, 4).T
-        return cls(
-            feature.astype(int), below.astype(int), above.astype(int), share,
-            [Level(*rows.T) for rows in by_depth], np.array(roots), np.concatenate(shares),
-        )  # fmt: skip
+            parts.append(_one_tree(fitted, x, count, n_nodes))
+            n_nodes += fitted.tree_.node_count
+        feature, below, above, share, depth, edges, shares, roots = (
+            np.concatenate(part) for part in zip(*parts, strict=True)
+        )
+        numbers = np.arange(len(feature))
+        levels = [
+            Level(numbers[depth == d], *edges[depth == d].T)
+            for d in range(depth.max(initial=-1) + 1)
+        ]
+        return cls(feature, below, above, share, levels, roots, shares)
 
     def reached(self, x: Tensor, new: Tensor, width: float) -> Tensor:
         """How far each new sample reaches each node (n, n_nodes)."""
@@ -125,6 +105,45 @@ class SoftTrees:
             )
             n += 2 * len(left)
         return torch.cat(columns, 1)[:, place]
+
+
+def _one_tree(fitted: Any, x: Array, count: Array, first: int) -> tuple[Array, ...]:
+    """What `SoftTrees.of` concatenates; ``first`` is the number of the root."""
+    tree, own = fitted.tree_, np.flatnonzero(count)
+    inside = fitted.decision_path(x[own]).toarray().astype(bool)  # (n, n_nodes)
+    split = np.flatnonzero(tree.children_left >= 0)
+    left, right = tree.children_left[split], tree.children_right[split]
+    feature = tree.feature[split]
+    values = x[own][:, feature]  # of the samples, at the feature of each split
+    lower, upper = inside[:, left], inside[:, right]
+    if fitted.splitter == "best":  # between neighbours
+        low, high = _largest(values, lower), _largest(-values, upper)
+    else:  # drawn between the ends of a node
+        low, high = _largest(-values, lower), _largest(values, upper)
+    columns = np.arange(len(split))
+    gap = values[high, columns] - values[low, columns]
+    share = np.full(len(split), 0.5)
+    np.divide(tree.threshold[split] - values[low, columns], gap, out=share, where=gap > 0)
+    depth = _depths(tree)[split]
+    weights = inside.T * count[own]
+    shares = np.zeros((tree.node_count, len(x)))
+    shares[:, own] = weights / weights.sum(1, keepdims=True)
+    shares[split] = 0
+    edges = first + np.stack([split, left, right], 1)
+    return feature, own[low], own[high], share.clip(0, 1), depth, edges, shares, np.array([first])
+
+
+def _largest(values: Array, mask: Array) -> Array:
+    """The row of the largest value in each column, among those in the mask."""
+    return np.where(mask, values, -np.inf).argmax(0)
+
+
+def _depths(tree: Any) -> Array:
+    """The depth of each node; parents come before their children."""
+    depth = np.zeros(tree.node_count, int)
+    for node in np.flatnonzero(tree.children_left >= 0):
+        depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
+    return depth
 
 
 @dataclass(frozen=True)
