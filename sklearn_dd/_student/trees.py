@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone, is_classifier
 from torch import Tensor
 
@@ -110,7 +111,7 @@ class SoftTrees:
 def _one_tree(fitted: Any, x: Array, count: Array, first: int) -> tuple[Array, ...]:
     """What `SoftTrees.of` concatenates; ``first`` is the number of the root."""
     tree, own = fitted.tree_, np.flatnonzero(count)
-    inside = fitted.decision_path(x[own]).toarray().astype(bool)  # (n, n_nodes)
+    inside = tree.decision_path(x[own].astype(np.float32)).toarray().astype(bool)  # (n, n_nodes)
     split = np.flatnonzero(tree.children_left >= 0)
     left, right = tree.children_left[split], tree.children_right[split]
     feature = tree.feature[split]
@@ -166,7 +167,7 @@ class Forest:
         fixed, labels = _fixed(x), y.detach().cpu().numpy()
         classifies = is_classifier(self.model)
         model = _seeded(self.model, generator, n_estimators=_N_TREES)
-        model.fit(fixed, labels.argmax(1) if classifies else labels.ravel())
+        _fit(model, fixed, labels.argmax(1) if classifies else labels[:, 0])
         trees = getattr(model, "estimators_", [model])
         drawn = getattr(model, "estimators_samples_", [np.arange(len(x))])
         counts = [np.bincount(rows, minlength=len(x)).astype(float) for rows in drawn]
@@ -199,7 +200,7 @@ class Boosting:
         n = min(max(2, _N_BOOSTED // per_stage), self.model.n_estimators)
         rate = min(1.0, self.model.learning_rate * self.model.n_estimators / n)
         model = _seeded(self.model, generator, n_estimators=n).set_params(learning_rate=rate)
-        model.fit(fixed, labels.argmax(1) if is_classifier(model) else labels[:, 0])
+        _fit(model, fixed, labels.argmax(1) if is_classifier(model) else labels[:, 0])
         trees = model.estimators_.ravel()
         soft = SoftTrees.of(trees, fixed, [np.ones(len(x))] * len(trees))
         reached = soft.reached(x, new, self.width)
@@ -233,6 +234,12 @@ def _boosted_numbers(soft: SoftTrees, y: Tensor, reached: Tensor, rate: float) -
 def _fixed(x: Tensor) -> Array:
     """The samples as trees see them: in float32, whose midpoints float64 holds."""
     return x.detach().cpu().numpy().astype(np.float32).astype(np.float64)
+
+
+def _fit(model: Any, x: Array, y: Array) -> None:
+    """Fit without the checks of what was checked before, which take longer than small trees."""
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        model.fit(x, y)
 
 
 def _seeded(model: BaseEstimator, g: torch.Generator, *, n_estimators: int) -> Any:
