@@ -1,0 +1,230 @@
+"""Tables of mixed columns as numbers, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .arrays import Array
+
+_MAX_LEVELS = 20  # of a column; rarer ones share one
+_RARE = "(rare)"
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column of a table is encoded.
+
+    Attributes
+    ----------
+    name : object
+        Its name.
+    dtype : object
+        Its dtype, which a decoded column has again.
+    is_nominal : bool
+        Whether it has a place for each of its levels, or one place for its numbers.
+    levels : list
+        The levels of a nominal column: those that have a place of their own, the rarest last.
+    of_rare : object
+        The most frequent of the levels that share a place, or None.
+    low, high : float
+        The least and the largest number.
+    step : float
+        What numbers are multiples of: 1 for integers, a day for dates; 0 for any number.
+    fill : float
+        The median, in place of missing numbers.
+    has_missing : bool
+        Whether values are missing; they have a place of their own.
+    """
+
+    name: Any
+    dtype: Any
+    is_nominal: bool
+    levels: list[Any] = field(default_factory=list)
+    of_rare: Any = None
+    low: float = 0.0
+    high: float = 0.0
+    step: float = 0.0
+    fill: float = 0.0
+    has_missing: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of places."""
+        if self.is_nominal:
+            return len(self.levels) + (self.of_rare is not None) + self.has_missing
+        return 1 + self.has_missing
+
+
+def is_table(X: Any) -> bool:
+    """Whether X is a DataFrame of pandas with columns that are no plain numbers, or with gaps."""
+    if not (hasattr(X, "columns") and type(X).__module__.startswith("pandas")):
+        return False
+    return any(_is_mixed(X[name]) for name in X.columns)
+
+
+def _is_mixed(column: Any) -> bool:
+    return not _is_number(column.dtype) or _is_extension(column.dtype) or column.isna().any()
+
+
+def _is_number(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") in "iuf"
+
+
+def _is_extension(dtype: Any) -> bool:
+    return not isinstance(dtype, np.dtype)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a table, and how to encode and decode them.
+
+    Attributes
+    ----------
+    columns : list of Column
+        The columns, in their order.
+    """
+
+    columns: list[Column]
+
+    @classmethod
+    def of(cls, frame: Any) -> Table:
+        """Read how a table has to be encoded."""
+        return cls([_column(frame[name]) for name in frame.columns])
+
+    @property
+    def width(self) -> int:
+        """Number of encoded features."""
+        return sum(column.width for column in self.columns)
+
+    def places(self) -> Iterator[tuple[Column, slice]]:
+        """Each column and its places among the encoded features."""
+        at = 0
+        for column in self.columns:
+            yield column, slice(at, at + column.width)
+            at += column.width
+
+    def encode(self, frame: Any) -> Array:
+        """A table as float64 (n, width)."""
+        missing = [column.name for column in self.columns if column.name not in frame]
+        if missing:
+            raise ValueError(
+                f"X must have the columns of the table that was fitted, but {missing} are missing."
+            )
+        parts = [_encoded(column, frame[column.name]) for column in self.columns]
+        return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
+
+    def decode(self, z: Array) -> Any:
+        """A table from encoded features (n, width), each of its columns in its own dtype."""
+        import pandas as pd
+
+        found = {c.name: _decoded(c, z[:, places], pd) for c, places in self.places()}
+        return pd.DataFrame(found, columns=[column.name for column in self.columns])
+
+    def snap(self, z: Tensor) -> Tensor:
+        """The nearest encoded features that a row of the table can have (n, width)."""
+        parts = []
+        for column, places in self.places():
+            own = z[:, places]
+            if column.is_nominal:
+                own = torch.nn.functional.one_hot(own.argmax(1), own.shape[1]).to(z)
+            else:
+                value = own[:, :1].clamp(column.low, column.high)
+                if column.step:
+                    value = (value / column.step).round() * column.step
+                if column.has_missing:
+                    gap = (own[:, 1:] > 0.5).to(z)
+                    value = torch.cat([torch.where(gap > 0, column.fill, value), gap], 1)
+                own = value
+            parts.append(own)
+        return torch.cat(parts, 1)
+
+
+def _column(values: Any) -> Column:
+    """How a column is encoded."""
+    dtype, gaps = values.dtype, bool(values.isna().any())
+    known = values.dropna()
+    kind = getattr(dtype, "kind", "O")
+    if kind == "M" or (_is_number(dtype) and not gaps) or (_is_number(dtype) and gaps):
+        numbers = _numbers(known)
+        if not len(numbers):
+            return Column(values.name, dtype, False, has_missing=gaps)
+        return Column(
+            values.name, dtype, False, low=float(numbers.min()), high=float(numbers.max()),
+            step=_step(numbers, kind), fill=float(np.median(numbers)), has_missing=gaps,
+        )  # fmt: skip
+    counts = known.value_counts()
+    counts = counts[counts > 0]
+    levels = counts.index.tolist()
+    kept, rare = levels[:_MAX_LEVELS], levels[_MAX_LEVELS:]
+    return Column(
+        values.name, dtype, True, kept, of_rare=rare[0] if rare else None, has_missing=gaps
+    )
+
+
+def _numbers(values: Any) -> Array:
+    """Numbers as float64; dates as days."""
+    if values.dtype.kind == "M":
+        seconds = values.to_numpy(dtype="datetime64[us]", na_value=np.datetime64("NaT"))
+        days = seconds.astype(np.int64) / 86_400e6
+        return np.where(np.isnat(seconds), np.nan, days)
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _step(numbers: Array, kind: str) -> float:
+    """1 where all numbers are whole, days among them."""
+    is_whole = kind in "iuM" or len(np.unique(numbers)) <= 1
+    return 1.0 if is_whole and (numbers == numbers.round()).all() else 0.0
+
+
+def _encoded(column: Column, values: Any) -> Array:
+    gaps = values.isna().to_numpy(dtype=bool)
+    if not column.is_nominal:
+        numbers = _numbers(values)
+        parts = [np.where(gaps, column.fill, numbers)]
+        if column.has_missing:
+            parts.append(gaps.astype(float))
+        return np.stack(parts, 1)
+    index = {level: k for k, level in enumerate(column.levels)}
+    rare = len(column.levels) if column.of_rare is not None else -1
+    last = column.width - 1 if column.has_missing else -1
+    places = [
+        last if gap else index.get(value, rare)
+        for value, gap in zip(values.tolist(), gaps, strict=True)
+    ]
+    z = np.zeros((len(values), column.width))
+    rows = np.flatnonzero(np.array(places) >= 0)  # an unknown level is none of the known ones
+    z[rows, np.array(places)[rows]] = 1
+    return z
+
+
+def _decoded(column: Column, z: Array, pd: Any) -> Any:
+    if column.is_nominal:
+        levels = [*column.levels]
+        if column.of_rare is not None:
+            levels.append(column.of_rare)
+        if column.has_missing:
+            levels.append(None)
+        chosen = [levels[k] for k in z.argmax(1)] if levels else [None] * len(z)
+        return pd.Series(chosen, dtype=column.dtype)
+    numbers = z[:, 0].clip(column.low, column.high)
+    if column.step:
+        numbers = np.round(numbers / column.step) * column.step
+    if column.has_missing:
+        numbers = np.where(z[:, 1] > 0.5, np.nan, numbers)
+    kind = getattr(column.dtype, "kind", "f")
+    if kind == "M":
+        microseconds = np.where(np.isnan(numbers), 0, numbers * 86_400e6).round().astype(np.int64)
+        dates = microseconds.astype("datetime64[us]")
+        dates[np.isnan(numbers)] = np.datetime64("NaT")
+        return pd.Series(dates).astype(column.dtype)
+    if _is_extension(column.dtype):
+        return pd.array(
+            [None if np.isnan(n) else n for n in numbers], dtype=column.dtype
+        )
+    return pd.Series(numbers).astype(column.dtype)
