@@ -92,6 +92,7 @@ class Bench:
         """Yield the scores of every model after training on one small set."""
         fitted = small.fitted
         X, y, _ = fitted.transform()
+        X = fitted.recipe_.numbers(X)
         X_test, y_test = self.test
         for model, student in self.students.items():
             host, options = fitted, {"student": student, "init": self.init}

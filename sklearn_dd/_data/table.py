@@ -97,6 +97,37 @@ class Table:
         """Read how a table has to be encoded."""
         return cls([_column(frame[name]) for name in frame.columns])
 
+    def metadata(self) -> list[dict[str, Any]]:
+        """The columns in a form that JSON can hold, which `read` reads."""
+        found = []
+        for column in self.columns:
+            described = vars(column) | {"dtype": str(column.dtype)}
+            if (kinds := getattr(column.dtype, "categories", None)) is not None:
+                described |= {"categories": kinds.tolist(), "ordered": bool(column.dtype.ordered)}
+            for value in (column.name, *described.get("categories", ()), *column.levels):
+                if not isinstance(value, str | int | float | bool):
+                    raise ValueError(
+                        f"A file can hold names and categories that are strings or numbers, but "
+                        f"column {column.name!r} has {value!r}. Convert them to strings before fit."
+                    )
+            found.append(described)
+        return found
+
+    @classmethod
+    def read(cls, columns: list[dict[str, Any]]) -> Table:
+        """The table that `metadata` described."""
+        import pandas as pd
+
+        found = []
+        for described in columns:
+            if described["dtype"] == "category":
+                kinds, ordered = described.pop("categories"), described.pop("ordered")
+                dtype: Any = pd.CategoricalDtype(kinds, ordered)
+            else:
+                dtype = pd.api.types.pandas_dtype(described["dtype"])
+            found.append(Column(**{**described, "dtype": dtype}))
+        return cls(found)
+
     @property
     def width(self) -> int:
         """Number of encoded features."""
@@ -150,13 +181,13 @@ def _column(values: Any) -> Column:
     dtype, gaps = values.dtype, bool(values.isna().any())
     known = values.dropna()
     kind = getattr(dtype, "kind", "O")
-    if kind == "M" or (_is_number(dtype) and not gaps) or (_is_number(dtype) and gaps):
+    if kind == "M" or _is_number(dtype):
         numbers = _numbers(known)
         if not len(numbers):
             return Column(values.name, dtype, False, has_missing=gaps)
         return Column(
             values.name, dtype, False, low=float(numbers.min()), high=float(numbers.max()),
-            step=_step(numbers, kind), fill=float(np.median(numbers)), has_missing=gaps,
+            step=_step(numbers), fill=float(np.median(numbers)), has_missing=gaps,
         )  # fmt: skip
     counts = known.value_counts()
     counts = counts[counts > 0]
@@ -176,10 +207,9 @@ def _numbers(values: Any) -> Array:
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _step(numbers: Array, kind: str) -> float:
+def _step(numbers: Array) -> float:
     """1 where all numbers are whole, days among them."""
-    is_whole = kind in "iuM" or len(np.unique(numbers)) <= 1
-    return 1.0 if is_whole and (numbers == numbers.round()).all() else 0.0
+    return float((numbers == numbers.round()).all())
 
 
 def _encoded(column: Column, values: Any) -> Array:
@@ -212,7 +242,7 @@ def _decoded(column: Column, z: Array, pd: Any) -> Any:
             levels.append(None)
         chosen = [levels[k] for k in z.argmax(1)] if levels else [None] * len(z)
         return pd.Series(chosen, dtype=column.dtype)
-    numbers = z[:, 0].clip(column.low, column.high)
+    numbers = z[:, 0].astype(np.float64).clip(column.low, column.high)
     if column.step:
         numbers = np.round(numbers / column.step) * column.step
     if column.has_missing:
@@ -224,7 +254,5 @@ def _decoded(column: Column, z: Array, pd: Any) -> Any:
         dates[np.isnan(numbers)] = np.datetime64("NaT")
         return pd.Series(dates).astype(column.dtype)
     if _is_extension(column.dtype):
-        return pd.array(
-            [None if np.isnan(n) else n for n in numbers], dtype=column.dtype
-        )
+        return pd.array([None if np.isnan(n) else n for n in numbers], dtype=column.dtype)
     return pd.Series(numbers).astype(column.dtype)

@@ -133,7 +133,9 @@ class DistilledData(_Triple):
         seed = int(check_random_state(random_state).randint(2**31))
         chosen = _first(recipe.chosen(student))
         if is_model(chosen):
-            return fit_model(chosen, recipe.units, recipe.targets, np.array(self.X), self.y, seed)
+            return fit_model(
+                chosen, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
+            )
         spec = recipe.spec(student)
         prior = self._prior(spec, init, seed, seed)
         if student is None:
@@ -143,8 +145,8 @@ class DistilledData(_Triple):
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
-            spec, weights, recipe.units, recipe.targets, np.array(self.X), self.y,
-            self._schedule(), resolve_device(device),
+            spec, weights, recipe.units, recipe.targets, recipe.numbers(self.X), self.y,
+            self._schedule(), resolve_device(device), recipe.table,
         )  # fmt: skip
 
     @with_gradients
@@ -215,11 +217,11 @@ class DistilledData(_Triple):
                 "random_state": random_state,
             }  # fmt: skip
             return together([self.evaluate(X, y, student=each, **options) for each in chosen])
-        X = samples_for(X, recipe.units.input_shape)
+        X = samples_for(X, recipe.units.input_shape, recipe.table)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
         if is_model(chosen):
             return evaluate_model(
-                chosen, recipe, np.array(self.X), self.y, X, y, n_fits=n_inits, scoring=scoring,
+                chosen, recipe, self.X, self.y, X, y, n_fits=n_inits, scoring=scoring,
                 sample_weight=weights, seed=self._seed(random_state), init=init,
                 n_epochs=n_epochs, each_step=each_step,
             )  # fmt: skip
@@ -329,7 +331,7 @@ class DistilledData(_Triple):
                 f"{targets.kind.name.lower()}. Use X and y as they are."
             )
         shares = targets.encode(self.y).numpy()
-        return weighted_rows(np.asarray(self.X), shares, targets.values)
+        return weighted_rows(self.X, shares, targets.values)
 
     def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
         """The weight prior of ``init``, by default the one that the data were distilled for."""
@@ -351,7 +353,7 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         n_steps = self.lrs.shape[1]
-        z = recipe.units(torch.tensor(np.asarray(self.X)))
+        z = recipe.units(torch.as_tensor(recipe.numbers(self.X)))
         y = recipe.targets.encode(self.y)
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),

@@ -58,7 +58,8 @@ def evaluate_model(
             )
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     seeds = np.random.default_rng(seed).integers(2**31, size=n_fits if is_random(model) else 1)
-    fits = (fit_model(model, recipe.units, recipe.targets, X_syn, y_syn, int(s)) for s in seeds)
+    made_of = recipe.units, recipe.targets, X_syn, y_syn
+    fits = (fit_model(model, *made_of, int(s), recipe.table) for s in seeds)
     scores = np.array([check_scoring(fit, scoring)(fit, X, y, **weights) for fit in fits])
     return Evaluation(float(scores.mean()), float(scores.std()), scores, scores[None])
 

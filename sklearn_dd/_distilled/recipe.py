@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 
-from .._data import Array, Continuous, Standardize, Targets
+from .._data import Array, Continuous, Standardize, Table, Targets
 from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
 from .._student import (
     Acceleration,
@@ -56,6 +57,8 @@ class Recipe:
         against it, and a warm start checks the labels. ``evaluate`` takes its seed from it.
     optimizer : Optimizer
         The inner optimiser that takes the steps of the schedule.
+    table : Table or None
+        How a DataFrame of mixed columns becomes numbers; None if X is plain numbers.
     """
 
     targets: Targets
@@ -65,12 +68,17 @@ class Recipe:
     init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
     optimizer: Optimizer = _DESCENT
+    table: Table | None = None
 
     @property
     def classes(self) -> Array:
         """Class labels, in the order of the logits."""
         assert not isinstance(self.targets, Continuous)
         return self.targets.values
+
+    def numbers(self, X: Any) -> Array:
+        """Samples as numbers, whether they are a table or not."""
+        return np.array(X) if self.table is None else self.table.encode(X)
 
     def chosen(self, student: Any = None) -> Any:
         """The student that is named, by default the one that the data were distilled for.

@@ -170,7 +170,7 @@ class Problem:
             units = Standardize(real.input_shape, shape)
         recipe = Recipe(
             targets, units, known_net(prior), p.student, init, _description(p, real, spec, seed),
-            spec.optimizer,
+            spec.optimizer, real.table,
         )  # fmt: skip
         training, held_out, everything = (
             RealData(real.X, real.y, part, units, p.batch_size, device, real.weights)
@@ -195,6 +195,14 @@ class Problem:
         """Which features vary; None where all do."""
         varies = self.recipe.units.varies
         return None if varies is None or varies.all() else varies.to(self.device)
+
+    def snap(self, z: torch.Tensor) -> torch.Tensor:
+        """The nearest samples that a table can hold, (n_steps, batch, n_features) standardised."""
+        table, units = self.recipe.table, self.recipe.units
+        assert table is not None
+        shift, scale = units.shift.to(z), units.scale.to(z)
+        found = table.snap(z.flatten(0, 1) * scale + shift)
+        return ((found - shift) / scale).reshape(z.shape)
 
     @property
     def schedule(self) -> tuple[int, int]:

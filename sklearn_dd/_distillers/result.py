@@ -54,7 +54,8 @@ class FittedDistiller(
         """Set the fitted attributes."""
         recipe, targets = problem.recipe, problem.real.targets
         x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
-        self.X_syn_ = recipe.units.inverse(x.flatten(0, 1)).numpy()
+        numbers = recipe.units.inverse(x.flatten(0, 1)).numpy()
+        self.X_syn_ = numbers if recipe.table is None else recipe.table.decode(numbers)
         self.y_syn_ = targets.decode(y.flatten(0, 1), distilled.learns_labels)
         self.lrs_ = lrs.numpy()
         if not isinstance(targets, Continuous):
@@ -77,10 +78,15 @@ class FittedDistiller(
             weights = {
                 name.removeprefix("0."): w for name, w in weights.items() if name.startswith("0.")
             }
-        made_of = self.recipe_.units, self.recipe_.targets, self.X_syn_.copy(), self.y_syn_
+        recipe = self.recipe_
+        made_of = recipe.units, recipe.targets
         if isinstance(spec, ModelSpec):
-            return fit_model(spec.model, *made_of, int(weights["seed"]))
-        return replay_student(spec, weights, *made_of, self.lrs_, problem.device)
+            seed = int(weights["seed"])
+            return fit_model(spec.model, *made_of, self.X_syn_, self.y_syn_, seed, recipe.table)
+        return replay_student(
+            spec, weights, *made_of, recipe.numbers(self.X_syn_), self.y_syn_, self.lrs_,
+            problem.device, recipe.table,
+        )  # fmt: skip
 
     def transform(self, X: Any = None) -> DistilledData:
         """Return the distilled data.
@@ -101,7 +107,7 @@ class FittedDistiller(
             new_samples(self, X)
         config = getattr(self, "_sklearn_output_config", {})
         container = config.get("transform", sklearn.get_config()["transform_output"])
-        if container == "default" or data.X.ndim != 2:
+        if container == "default" or data.X.ndim != 2 or self.recipe_.table is not None:
             return data
         library = importlib.import_module(container)
         names = list(self.get_feature_names_out())
@@ -210,10 +216,15 @@ class FittedDistiller(
         """
         data = self._distilled_data()
         return data.evaluate(
-            new_samples(self, X), y, n_inits=n_inits, student=student, init=init,
+            self._checked(X), y, n_inits=n_inits, student=student, init=init,
             n_epochs=n_epochs, each_step=each_step, scoring=scoring, sample_weight=sample_weight,
             random_state=random_state, device=self.device,
         )  # fmt: skip
+
+    def _checked(self, X: Any) -> Any:
+        """Flat samples, checked against those of the fit; a table as it is."""
+        checked = new_samples(self, X)
+        return checked if self.recipe_.table is None else X
 
     def _distilled_data(self) -> DistilledData:
         check_is_fitted(self)
@@ -256,7 +267,7 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
         if not isinstance(self.student_, NeuralNet):
-            return self.student_.predict(new_samples(self, X))
+            return self.student_.predict(self._checked(X))
         outputs = self._outputs(X)
         return self.recipe_.targets.predictions(outputs)
 
@@ -274,7 +285,7 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
             Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
         """
         if not isinstance(self.student_, NeuralNet):
-            return self.student_.predict_proba(new_samples(self, X))
+            return self.student_.predict_proba(self._checked(X))
         outputs, targets = self._outputs(X), self.recipe_.targets
         assert not isinstance(targets, Continuous)
         return targets.probabilities(outputs).numpy()

@@ -12,7 +12,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
 from skorch import NeuralNet
 
-from .._data import Array, Continuous, Multilabel, Standardize, Targets
+from .._data import Array, Continuous, Multilabel, Standardize, Table, Targets
 
 
 def is_model(student: Any) -> bool:
@@ -27,10 +27,12 @@ class InUnits(TransformerMixin, BaseEstimator):
     ----------
     units : Standardize
         The affine map.
+    table : Table or None
+        How a DataFrame of mixed columns becomes numbers.
     """
 
-    def __init__(self, units: Standardize) -> None:
-        self.units = units
+    def __init__(self, units: Standardize, table: Table | None = None) -> None:
+        self.units, self.table = units, table
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -41,7 +43,8 @@ class InUnits(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> Array:
         """Standardise samples (n, ...) and return them flat (n, n_features)."""
-        X = np.asarray(X)
+        is_mixed = self.table is not None and hasattr(X, "columns")
+        X = self.table.encode(X) if is_mixed else np.asarray(X)
         chunks = self.units.chunks(X.reshape(len(X), -1))
         return np.concatenate([z.flatten(1).numpy() for z in chunks])
 
@@ -62,6 +65,7 @@ def fit_model(
     X: Array,  # (n, *input_shape)
     y: Array,  # as DistilledData holds it
     seed: int,
+    table: Table | None = None,
 ) -> Any:
     """Fit a copy of a model to distilled data, in standardised units.
 
@@ -71,7 +75,7 @@ def fit_model(
     model = clone(model)
     model.set_params(**dict.fromkeys(_seeds(model), seed))
     takes_weights = has_fit_parameter(model, "sample_weight")
-    pipeline = Pipeline([("units", InUnits(units)), ("model", model)])
+    pipeline = Pipeline([("units", InUnits(units, table)), ("model", model)])
     if isinstance(targets, Continuous):
         about = {"shift": targets.shift, "scale": targets.scale}
         standardised = FunctionTransformer(_standardise, _restore, kw_args=about, inv_kw_args=about)
@@ -95,7 +99,8 @@ def weighted_rows(X: Array, y: Array, classes: Array) -> tuple[Array, Array, Arr
     shares = np.clip(y, 0, None)
     shares = shares / np.maximum(shares.sum(1, keepdims=True), np.finfo(shares.dtype).tiny)
     rows, of = np.nonzero(shares)
-    return X[rows], classes[of], shares[rows, of]
+    X = X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
+    return X, classes[of], shares[rows, of]
 
 
 def _standardise(y: Array, shift: float, scale: float) -> Array:

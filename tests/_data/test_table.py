@@ -16,7 +16,9 @@ FRAME = pd.DataFrame(
         "age": [20, 30, 40, 50],
         "income": [1.5, np.nan, 2.5, 3.5],
         "colour": ["red", "blue", "red", None],
-        "size": pd.Categorical(["S", "L", "M", "S"], categories=["S", "M", "L", "XL"], ordered=True),
+        "size": pd.Categorical(
+            ["S", "L", "M", "S"], categories=["S", "M", "L", "XL"], ordered=True
+        ),
         "member": [True, False, True, True],
         "since": pd.to_datetime(["2020-01-01", "2021-06-01", "2020-02-02", "2022-12-31"]),
         "visits": pd.array([1, None, 3, 4], dtype="Int64"),
