@@ -14,7 +14,15 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state, check_scalar
 from tqdm.auto import tqdm
 
-from .._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+from .._baselines import (
+    Baseline,
+    ClassMeans,
+    Herding,
+    KCenters,
+    KMeansCenters,
+    Medoids,
+    RandomSamples,
+)
 from .._data import Array
 from .._distilled import check_multiclass
 from .._distillers import FittedClassifier
@@ -190,8 +198,8 @@ def all_baselines(
     >>> from sklearn_dd import DatasetDistiller, all_baselines
     >>> distiller = DatasetDistiller(max_iter=1, random_state=0).fit(*load_wine(return_X_y=True))
     >>> baselines = all_baselines(distiller, ["fixed"], n_random=1)
-    >>> [type(baseline).__name__ for baseline in baselines]
-    ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
+    >>> print(*(type(baseline).__name__ for baseline in baselines))
+    RandomSamples RandomSamples ClassMeans KMeansCenters Medoids KCenters Herding
     """
     check_multiclass(distiller, "all_baselines")
     if isinstance(schedules, str) or not set(schedules) <= {"fixed", "learned"}:
@@ -208,7 +216,7 @@ def all_baselines(
     kinds: list[tuple[type[Baseline], dict[str, Any]]] = [
         *((RandomSamples, {"random_state": seed}) for seed in seeds[1:]),
         (RandomSamples, {"n_sets": n_sets}),
-        *((kind, {}) for kind in (ClassMeans, KMeansCenters, KCenters, Herding)),
+        *((kind, {}) for kind in (ClassMeans, KMeansCenters, Medoids, KCenters, Herding)),
     ]
     return [
         kind(**(shared | {"schedule": schedule, "random_state": seeds[0]} | changes))
