@@ -78,7 +78,8 @@ class Recipe:
 
     def numbers(self, X: Any) -> Array:
         """Samples as numbers, whether they are a table or not."""
-        return np.array(X) if self.table is None else self.table.encode(X)
+        is_mixed = self.table is not None and hasattr(X, "columns")
+        return self.table.encode(X) if is_mixed else np.array(X)
 
     def chosen(self, student: Any = None) -> Any:
         """The student that is named, by default the one that the data were distilled for.
