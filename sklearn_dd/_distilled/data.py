@@ -24,10 +24,9 @@ from .._student import (
 )
 from .models import evaluate_model, together
 from .provenance import identity
-from .recipe import STUDENT, Recipe
+from .recipe import STUDENT, Recipe, first_of, schedule
 
 _BATCH = 256  # real samples that are scored at a time
-_EPOCHS, _LR = 100, 0.003  # by which nets learn from data that were distilled for models alone
 
 
 class _Triple(NamedTuple):
@@ -131,7 +130,7 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
-        chosen = _first(recipe.chosen(student))
+        chosen = first_of(recipe.chosen(student))
         if is_model(chosen):
             return fit_model(
                 chosen, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
@@ -146,7 +145,7 @@ class DistilledData(_Triple):
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
             spec, weights, recipe.units, recipe.targets, recipe.numbers(self.X), self.y,
-            self._schedule(), resolve_device(device), recipe.table,
+            schedule(self.lrs), resolve_device(device), recipe.table,
         )  # fmt: skip
 
     @with_gradients
@@ -358,14 +357,8 @@ class DistilledData(_Triple):
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
             y.reshape(n_steps, -1, y.shape[1]),
-            torch.as_tensor(self._schedule(), dtype=torch.float32),
+            torch.as_tensor(schedule(self.lrs), dtype=torch.float32),
         )
-
-    def _schedule(self) -> Array:
-        """The step sizes; where none were learned, those of an ordinary loop of Adam."""
-        if len(self.lrs):
-            return self.lrs
-        return np.full((_EPOCHS, self.lrs.shape[1]), _LR, np.float32)
 
     def _known_recipe(self) -> Recipe:
         if self.recipe is None:
@@ -374,11 +367,6 @@ class DistilledData(_Triple):
                 "it from DatasetDistiller.transform or load_distilled."
             )
         return self.recipe
-
-
-def _first(student: Any) -> Any:
-    """The student, or the first of several."""
-    return student[0] if isinstance(student, list | tuple) else student
 
 
 def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:

@@ -25,6 +25,7 @@ from .provenance import identity
 
 STUDENT = ("student", "student_arguments", "student_optimizer")  # keys of a description
 _DESCENT = SGD()
+_EPOCHS, _LR = 100, 0.003  # for nets that learn from data that were distilled for models alone
 
 
 class LostWeights(Enum):
@@ -132,3 +133,13 @@ class Recipe:
         if not isinstance(self.init, str):
             return LostWeights.POOL
         return None if init in ("random", "fixed") else LostWeights.NOT_IN_FILE
+
+
+def first_of(student: Any) -> Any:
+    """The student, or the first of several."""
+    return student[0] if isinstance(student, list | tuple) else student
+
+
+def schedule(lrs: Array) -> Array:
+    """The step sizes of nets; where none were learned, those of an ordinary loop of Adam."""
+    return lrs if len(lrs) else np.full((_EPOCHS, lrs.shape[1]), _LR, np.float32)

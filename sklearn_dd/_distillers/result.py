@@ -16,7 +16,6 @@ from sklearn.base import (
 )
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNet
 
 from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
@@ -266,7 +265,7 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
-        if not isinstance(self.student_, NeuralNet):
+        if not hasattr(self.student_, "infer"):  # a model, and no net
             return self.student_.predict(self._checked(X))
         outputs = self._outputs(X)
         return self.recipe_.targets.predictions(outputs)
@@ -284,7 +283,7 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
         """
-        if not isinstance(self.student_, NeuralNet):
+        if not hasattr(self.student_, "infer"):  # a model, and no net
             return self.student_.predict_proba(self._checked(X))
         outputs, targets = self._outputs(X), self.recipe_.targets
         assert not isinstance(targets, Continuous)

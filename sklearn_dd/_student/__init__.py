@@ -1,10 +1,10 @@
 """Students: their specification, as pure functions for the engine, and as skorch nets."""
 
-from .fitted import fit_model, is_model, is_random, weighted_rows
+from .fitted import fit_model, is_random, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
 from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, rebuilt, specify
-from .spec import StudentSpec, choose_student
+from .spec import StudentSpec, choose_student, is_model
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
 __all__ = [

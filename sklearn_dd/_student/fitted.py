@@ -10,14 +10,8 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import has_fit_parameter
-from skorch import NeuralNet
 
 from .._data import Array, Continuous, Multilabel, Standardize, Table, Targets
-
-
-def is_model(student: Any) -> bool:
-    """Whether a student is an estimator of scikit-learn, and not a net."""
-    return isinstance(student, BaseEstimator) and not isinstance(student, NeuralNet)
 
 
 class InUnits(TransformerMixin, BaseEstimator):

@@ -31,10 +31,9 @@ from .._engine import (
     Weights,
     model_prior,
 )
-from .fitted import is_model
 from .function import Acceleration, student_fn
 from .models import COUNTERPARTS, counterpart_of
-from .spec import StudentSpec, built_in, choose_student
+from .spec import StudentSpec, built_in, choose_student, is_model
 from .weights import weight_prior
 
 _AND = " + "  # between the names of several students

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
+from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
@@ -43,6 +44,11 @@ class StudentSpec:
     def name(self) -> str:
         """The name of the class."""
         return getattr(self.module, "__name__", type(self.module).__name__)
+
+
+def is_model(student: Any) -> bool:
+    """Whether a student is an estimator of scikit-learn, and not a net."""
+    return isinstance(student, BaseEstimator) and not isinstance(student, NeuralNet)
 
 
 def choose_student(

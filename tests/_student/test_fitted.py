@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_dd import MLP
-from sklearn_dd._student.fitted import fit_model, is_model, weighted_rows
+from sklearn_dd._student import fit_model, is_model, weighted_rows
 
 from ..helpers import net, tiny, tiny_regressor
 
