@@ -42,8 +42,10 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size. ``None``: the plan decides, as for
         ``DatasetDistiller``.
-    student : None, nn.Module class, partial or NeuralNetRegressor, default=None
-        The network that learns from the distilled data, as in ``DatasetDistiller``. It must return
+    student : None, "any", nn.Module class, partial, estimator or list, default=None
+        What learns from the distilled data, as in ``DatasetDistiller``. Models of scikit-learn are
+        regressors; ``"any"`` stands for ridge regression, the nearest neighbour, a perceptron, a
+        random forest and gradient boosting, fitted to standardised targets. A network must return
         one number for each sample. Its constructor is passed ``n_classes=1`` if it names
         ``n_classes``. A skorch net must keep its default criterion or use the squared error.
         ``None``: the plan decides. It takes an ``MLP`` as wide as the budget allows.
