@@ -23,6 +23,7 @@ from .._distillers import (
     FittedClassifier,
     Phase,
     Problem,
+    Starts,
     class_labels,
     starting_set,
 )
@@ -214,7 +215,7 @@ class Baseline(FittedClassifier, BaseDistiller):
         self._checked_step_sizes()
         return classification_data(self, X, y, self.n_per_class, n_steps, multilabel=False)
 
-    def _start(self, problem: Problem) -> tuple[DistilledSet, DistilledSet]:
+    def _start(self, problem: Problem) -> Starts:
         """The best of the chosen sets, with the best step size, which is the fallback too."""
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
         rng = np.random.default_rng(seed)
@@ -227,7 +228,7 @@ class Baseline(FittedClassifier, BaseDistiller):
             problem.real, problem.training.rows, problem.recipe.units, rng,
             data_init=samples, schedule=schedule, lr=step_size, labels="hard",
         ).to(problem.device)  # fmt: skip
-        return start, start
+        return Starts(start, start)
 
     def _phases(
         self, method: Any, objective: Any, student: Any, targets: Targets, *rest: Any
