@@ -23,6 +23,7 @@ from .._distillers import (
     FittedClassifier,
     Phase,
     Problem,
+    Starts,
     class_labels,
     starting_set,
 )
@@ -214,19 +215,20 @@ class Baseline(FittedClassifier, BaseDistiller):
         self._checked_step_sizes()
         return classification_data(self, X, y, self.n_per_class, n_steps, multilabel=False)
 
-    def _start(self, problem: Problem) -> tuple[DistilledSet, DistilledSet]:
+    def _start(self, problem: Problem) -> Starts:
         """The best of the chosen sets, with the best step size, which is the fallback too."""
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
         rng = np.random.default_rng(seed)
+        schedule = problem.parameters.n_epochs, problem.parameters.n_steps
         sets = [self._choose(problem, rng) for _ in range(self.n_sets)]
-        score = _scorer(problem, (self.n_epochs, self.n_steps), seed, rng)
+        score = _scorer(problem, schedule, seed, rng)
         step_size = _best(self._checked_step_sizes(), lambda size: score(sets[0], size))
         samples = _best(sets, lambda chosen: score(chosen, step_size))
         start = starting_set(
             problem.real, problem.training.rows, problem.recipe.units, rng,
-            data_init=samples, schedule=(self.n_epochs, self.n_steps), lr=step_size, labels="hard",
+            data_init=samples, schedule=schedule, lr=step_size, labels="hard",
         ).to(problem.device)  # fmt: skip
-        return start, start
+        return Starts(start, start)
 
     def _phases(
         self, method: Any, objective: Any, student: Any, targets: Targets, *rest: Any
@@ -259,7 +261,8 @@ class Baseline(FittedClassifier, BaseDistiller):
 
         z = choose_by_class(
             real.X, [np.flatnonzero(real.y == c) for c in range(len(real.counts))], real.counts,
-            self.n_steps, units, rng, limit=_MAX_VALUES // real.X.shape[1], choose=choose,
+            problem.parameters.n_steps, units, rng, choose=choose,
+            limit=_MAX_VALUES // real.X.shape[1],
         )  # fmt: skip
         return units.inverse(z.reshape(-1, *units.sample_shape)).numpy()
 

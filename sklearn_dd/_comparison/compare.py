@@ -209,7 +209,10 @@ def all_baselines(
     check_scalar(n_random, "n_random", Integral, min_val=0)
     own = {"max_iter", "n_inits", "random_state", "verbose"}
     names = set(RandomSamples().get_params(deep=False)) - own
-    shared = {k: v for k, v in distiller.get_params(deep=False).items() if k in names}
+    given = distiller.get_params(deep=False)
+    shared = {k: distiller.plan_.get(k, v) for k, v in given.items() if k in names}
+    if isinstance(shared["n_per_class"], str):
+        shared["n_per_class"] = distiller.n_per_class_
     if distiller.recipe_.weights is not None:
         shared["init"] = [distiller.recipe_.weights]
     seeds = check_random_state(random_state).randint(2**31, size=n_random + 1).tolist()

@@ -3,6 +3,7 @@
 from .base import BaseDistiller
 from .classifier import DatasetDistiller
 from .cost import Cost
+from .measure import Starts
 from .parameters import DistillerParameters
 from .phases import AUGMENTATIONS, Phase
 from .plan import Plan
@@ -22,6 +23,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Problem",
+    "Starts",
     "class_labels",
     "starting_set",
 ]

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_dd import (
     Baseline,
+    DatasetDistiller,
     DatasetDistillerRegressor,
     Herding,
     RandomSamples,
@@ -94,6 +95,19 @@ def test_all_baselines_take_the_distillers_settings_and_its_known_net(split):
     assert one == again
     assert not set(one) & set(other)
     assert len(set(one)) == 4  # three random sets differ, from each other and from the rest
+
+
+@pytest.mark.parametrize("n_per_class", [2, {0: 2, 1: 4, 2: 2}, "auto"], ids=str)
+def test_what_the_plan_decided_holds_for_the_baselines_too(split, n_per_class):
+    n_samples = 8 if n_per_class == "auto" else None
+    distiller = DatasetDistiller(
+        n_per_class, n_samples=n_samples, max_iter=2, data_init="real", random_state=0
+    ).fit(*split[:2])
+    for baseline in all_baselines(distiller, ["fixed"], n_random=1, n_sets=2):
+        fitted = baseline.fit(*split[:2])
+        assert fitted.lrs_.shape == distiller.lrs_.shape
+        assert fitted.n_per_class_ == distiller.n_per_class_
+        assert fitted.recipe_.spec().arguments == distiller.recipe_.spec().arguments
 
 
 def test_sets_that_differ_in_more_than_their_draws_are_distinguished(distiller, split):
