@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -144,8 +144,11 @@ class Training:
 
 def outputs(student: StudentFn | ModelFn, params: Params, real: RealData) -> Tensor:
     """Outputs (n_inits, n, n_outputs) on the CPU of one student or of several, stacked."""
+    batches: Iterable[Tensor] = (x for x, _ in real.in_order())
+    if isinstance(student, ModelFn):  # learns whenever it is asked
+        batches = [torch.cat([*batches])]
     with torch.no_grad():
-        parts = [student.apply(params, x).cpu() for x, _ in real.in_order()]
+        parts = [student.apply(params, x).cpu() for x in batches]
     found = torch.cat(parts, dim=-2)
     return found if found.ndim == 3 else found[None]
 

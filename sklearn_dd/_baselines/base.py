@@ -33,6 +33,7 @@ from .._engine import (
     Method,
     OuterProblem,
     Stream,
+    StudentFn,
     distinct,
     draw,
 )
@@ -153,6 +154,7 @@ class Baseline(FittedClassifier, BaseDistiller):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **{name: DistillerParameters._parameter_constraints[name] for name in _SHARED},
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "schedule": [StrOptions({"fixed", "learned"})],
         "step_sizes": ["array-like"],
         "n_sets": [Interval(Integral, 1, None, closed="left")],
@@ -217,6 +219,11 @@ class Baseline(FittedClassifier, BaseDistiller):
 
     def _start(self, problem: Problem) -> Starts:
         """The best of the chosen sets, with the best step size, which is the fallback too."""
+        if not isinstance(problem.student, StudentFn):
+            raise TypeError(
+                f"student={self.student!r} must be one net, for which a baseline chooses step "
+                "sizes. To score models on the samples, pass them to evaluate or compare."
+            )
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
         rng = np.random.default_rng(seed)
         schedule = problem.parameters.n_epochs, problem.parameters.n_steps

@@ -26,6 +26,7 @@ from .._baselines import (
 from .._data import Array
 from .._distilled import check_multiclass
 from .._distillers import FittedClassifier
+from .._student import is_model
 from .bench import Bench
 from .table import Cell, Comparison, summarise
 
@@ -134,17 +135,17 @@ def compare(
         seed = int(check_random_state(random_state).randint(2**31))
     if baselines is None:
         baselines = all_baselines(distiller, random_state=seed)
-    own = distiller.recipe_.spec().name
+    own, own_models = _own(distiller)
     students = {} if students is None else students
     models = _models(seed) if models is None else models
     _check_sets(baselines)
-    _check_names(own, students, models)
+    _check_names([*own, *own_models], students, models)
     bench = Bench(
         distiller,
         (X_train, y_train),
         (X_test, y_test),
-        students={own: None, **students},
-        models=models,
+        students=own | {**students},
+        models=own_models | {**models},
         init=init,
         evaluation={"n_inits": n_inits, "random_state": seed},
     )
@@ -213,6 +214,12 @@ def all_baselines(
     shared = {k: distiller.plan_.get(k, v) for k, v in given.items() if k in names}
     if isinstance(shared["n_per_class"], str):
         shared["n_per_class"] = distiller.n_per_class_
+    chosen = distiller.recipe_.chosen()
+    if is_model(chosen) or isinstance(chosen, list | tuple):  # baselines serve one net
+        several = chosen if isinstance(chosen, list | tuple) else []
+        shared["student"] = next((each for each in several if not is_model(each)), None)
+    if not shared["n_epochs"]:
+        del shared["n_epochs"]
     if distiller.recipe_.weights is not None:
         shared["init"] = [distiller.recipe_.weights]
     seeds = check_random_state(random_state).randint(2**31, size=n_random + 1).tolist()
@@ -242,9 +249,28 @@ def _check_sets(baselines: Any) -> None:
             )
 
 
-def _check_names(own: str, students: Any, models: Any) -> None:
+def _own(distiller: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The nets and the models that a distiller learned its set for; None is its one net."""
+    recipe = distiller.recipe_
+    chosen = recipe.chosen()
+    if not isinstance(chosen, list | tuple):
+        if not is_model(chosen):
+            return {recipe.spec().name: None}, {}
+        chosen = [chosen]
+    nets: dict[str, Any] = {}
+    models: dict[str, Any] = {}
+    for each in chosen:
+        name = recipe.spec(each).name
+        number = 2
+        while name in nets or name in models:  # the same class with other parameters
+            name, number = f"{recipe.spec(each).name} ({number})", number + 1
+        (models if is_model(each) else nets)[name] = each
+    return nets, models
+
+
+def _check_names(own: Sequence[str], students: Any, models: Any) -> None:
     """Refuse a name that two models share, because names identify rows of the table."""
-    taken = {own: "the distiller's own"}
+    taken = dict.fromkeys(own, "the distiller's own")
     for name, named in {"students": students, "models": models}.items():
         if not isinstance(named, Mapping):
             raise TypeError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,18 +63,26 @@ class Column:
 
 
 def is_table(X: Any) -> bool:
-    """Whether X is a DataFrame of pandas with columns that are no plain numbers, or with gaps."""
+    """Whether X is a DataFrame of pandas with columns that are no numbers, or with gaps."""
     if not (hasattr(X, "columns") and type(X).__module__.startswith("pandas")):
         return False
-    return any(_is_mixed(X[name]) for name in X.columns)
+    twice = X.columns[X.columns.duplicated()].tolist()
+    if twice:
+        raise ValueError(f"X has several columns of the name {twice[0]!r}. Give each its own name.")
+    return any(X[name].isna().any() or not _has_numbers(X[name]) for name in X.columns)
 
 
-def _is_mixed(column: Any) -> bool:
-    return not _is_number(column.dtype) or _is_extension(column.dtype) or column.isna().any()
+def _has_numbers(column: Any) -> bool:
+    """Whether all values that are there are numbers, or true and false."""
+    if getattr(column.dtype, "kind", "O") in "iufb":
+        return True
+    if column.dtype != object or not len(known := column.dropna()):
+        return False
+    return all(isinstance(v, Real) and not isinstance(v, bool) for v in known)
 
 
-def _is_number(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") in "iuf"
+def _is_date(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") == "M"
 
 
 def _is_extension(dtype: Any) -> bool:
@@ -133,6 +142,19 @@ class Table:
         """Number of encoded features."""
         return sum(column.width for column in self.columns)
 
+    def names(self) -> list[str]:
+        """The names of the encoded features, such as ``colour=red``."""
+        found = []
+        for column in self.columns:
+            found += [f"{column.name}={level}" for level in column.levels]
+            if not column.is_nominal:
+                found.append(str(column.name))
+            elif column.of_rare is not None:
+                found.append(f"{column.name}={_RARE}")
+            if column.has_missing:
+                found.append(f"{column.name} is missing")
+        return found
+
     def places(self) -> Iterator[tuple[Column, slice]]:
         """Each column and its places among the encoded features."""
         at = 0
@@ -148,6 +170,12 @@ class Table:
                 f"X must have the columns of the table that was fitted, but {missing} are missing."
             )
         parts = [_encoded(column, frame[column.name]) for column in self.columns]
+        for column, part in zip(self.columns, parts, strict=True):
+            if not np.isfinite(part).all():
+                raise ValueError(
+                    f"X must be finite, but column {column.name!r} has infinite values. Replace "
+                    "them, or leave them missing."
+                )
         return np.concatenate(parts, axis=1) if parts else np.empty((len(frame), 0))
 
     def decode(self, z: Array) -> Any:
@@ -180,8 +208,7 @@ def _column(values: Any) -> Column:
     """How a column is encoded."""
     dtype, gaps = values.dtype, bool(values.isna().any())
     known = values.dropna()
-    kind = getattr(dtype, "kind", "O")
-    if kind == "M" or _is_number(dtype):
+    if _is_date(dtype) or _has_numbers(values):
         numbers = _numbers(known)
         if not len(numbers):
             return Column(values.name, dtype, False, has_missing=gaps)
@@ -200,7 +227,7 @@ def _column(values: Any) -> Column:
 
 def _numbers(values: Any) -> Array:
     """Numbers as float64; dates as days."""
-    if values.dtype.kind == "M":
+    if _is_date(values.dtype):
         seconds = values.to_numpy(dtype="datetime64[us]", na_value=np.datetime64("NaT"))
         days = seconds.astype(np.int64) / 86_400e6
         return np.where(np.isnat(seconds), np.nan, days)
@@ -215,7 +242,13 @@ def _step(numbers: Array) -> float:
 def _encoded(column: Column, values: Any) -> Array:
     gaps = values.isna().to_numpy(dtype=bool)
     if not column.is_nominal:
-        numbers = _numbers(values)
+        try:
+            numbers = _numbers(values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"X must have numbers in column {column.name!r}, as in the table that was fitted, "
+                f"but has others: {error}."
+            ) from error
         parts = [np.where(gaps, column.fill, numbers)]
         if column.has_missing:
             parts.append(gaps.astype(float))
@@ -247,12 +280,20 @@ def _decoded(column: Column, z: Array, pd: Any) -> Any:
         numbers = np.round(numbers / column.step) * column.step
     if column.has_missing:
         numbers = np.where(z[:, 1] > 0.5, np.nan, numbers)
-    kind = getattr(column.dtype, "kind", "f")
-    if kind == "M":
+    if _is_date(column.dtype):
         microseconds = np.where(np.isnan(numbers), 0, numbers * 86_400e6).round().astype(np.int64)
         dates = microseconds.astype("datetime64[us]")
         dates[np.isnan(numbers)] = np.datetime64("NaT")
-        return pd.Series(dates).astype(column.dtype)
-    if _is_extension(column.dtype):
-        return pd.array([None if np.isnan(n) else n for n in numbers], dtype=column.dtype)
+        zone = getattr(column.dtype, "tz", None) and "UTC"
+        return pd.Series(dates).dt.tz_localize(zone).astype(column.dtype)
+    if _is_extension(column.dtype) or column.dtype == object:
+        make = _python_type(column)
+        return pd.Series([None if np.isnan(n) else make(n) for n in numbers], dtype=column.dtype)
     return pd.Series(numbers).astype(column.dtype)
+
+
+def _python_type(column: Column) -> type:
+    """What a number of a column is in Python."""
+    if getattr(column.dtype, "kind", "O") == "b":
+        return bool
+    return int if column.step else float

@@ -14,6 +14,7 @@ from .._engine import Prior, Stream, distinct, draw
 from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
 from .._guards import warn_user, with_gradients
 from .._student import (
+    Spec,
     Student,
     StudentSpec,
     fit_model,
@@ -130,22 +131,23 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
-        chosen = first_of(recipe.chosen(student))
-        if is_model(chosen):
+        chosen = recipe.chosen(student)
+        first = first_of(chosen)
+        if is_model(first):
             return fit_model(
-                chosen, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
+                first, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
             )
-        spec = recipe.spec(student)
+        spec = recipe.net(first)
         prior = self._prior(spec, init, seed, seed)
         if student is None:
-            _warn_of_another_student(recipe, spec)
+            _warn_of_another_student(recipe, recipe.spec(chosen))
         if init is None:
             _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
             spec, weights, recipe.units, recipe.targets, recipe.numbers(self.X), self.y,
-            schedule(self.lrs), resolve_device(device), recipe.table,
+            schedule(self.lrs, spec.optimizer), resolve_device(device), recipe.table,
         )  # fmt: skip
 
     @with_gradients
@@ -216,8 +218,10 @@ class DistilledData(_Triple):
                 "random_state": random_state,
             }  # fmt: skip
             return together([self.evaluate(X, y, student=each, **options) for each in chosen])
+        check_scalar(n_inits, "n_inits", Integral, min_val=1)
         X = samples_for(X, recipe.units.input_shape, recipe.table)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
+        checked = recipe.targets.check(y, len(X))
         if is_model(chosen):
             return evaluate_model(
                 chosen, recipe, self.X, self.y, X, y, n_fits=n_inits, scoring=scoring,
@@ -229,7 +233,7 @@ class DistilledData(_Triple):
             if scoring is None
             else scorer(scoring, recipe.targets, y, weights)
         )
-        real = self.real_data(X, recipe.targets.check(y, len(X)), device, weights)
+        real = self.real_data(X, checked, device, weights)
         training = self.training(n_inits, student, init, n_epochs, random_state, device)
         return evaluate(training, real, score, each_step)
 
@@ -290,7 +294,7 @@ class DistilledData(_Triple):
         """
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         recipe, device = self._known_recipe(), resolve_device(device)
-        spec = recipe.spec(student)
+        spec = recipe.net(student)
         seed = self._seed(random_state)
         prior = self._prior(spec, init, seed, recipe.description.get("seed", seed))
         if student is None:  # after loading a file, another one may have been chosen
@@ -299,6 +303,8 @@ class DistilledData(_Triple):
                 _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
         x, y, lrs = (tensor.to(device) for tensor in self.as_tensors())
+        if not len(lrs):
+            lrs = torch.as_tensor(schedule(self.lrs, spec.optimizer), device=device)
         if n_epochs is not None:
             check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
@@ -357,7 +363,7 @@ class DistilledData(_Triple):
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
             y.reshape(n_steps, -1, y.shape[1]),
-            torch.as_tensor(schedule(self.lrs), dtype=torch.float32),
+            torch.as_tensor(self.lrs, dtype=torch.float32),
         )
 
     def _known_recipe(self) -> Recipe:
@@ -369,7 +375,7 @@ class DistilledData(_Triple):
         return self.recipe
 
 
-def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:
+def _warn_of_another_student(recipe: Recipe, spec: Spec) -> None:
     """Warn if the data were distilled for another student than ``spec``."""
     made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
     if recipe.description and made_for != chosen:

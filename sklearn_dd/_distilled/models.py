@@ -51,7 +51,7 @@ def evaluate_model(
         Arguments that only nets take, each of which has to be at its default.
     """
     for name, value in of_nets.items():
-        if value:
+        if value and not (isinstance(value, str) and value == "random"):
             raise ValueError(
                 f"{name}={value!r} is for nets, but student={model!r} takes no gradient steps. "
                 f"Leave {name} out."

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .._data import Array, Continuous, Standardize, Table, Targets
-from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
+from .._engine import SGD, Adam, Optimizer, Pool, Prior, StudentFn, Weights
 from .._student import (
     Acceleration,
     Spec,
@@ -25,7 +25,8 @@ from .provenance import identity
 
 STUDENT = ("student", "student_arguments", "student_optimizer")  # keys of a description
 _DESCENT = SGD()
-_EPOCHS, _LR = 100, 0.003  # for nets that learn from data that were distilled for models alone
+# For nets that learn from data that were distilled for models alone.
+_EPOCHS, _ADAM_LR, _LR = 100, 0.003, 0.1
 
 
 class LostWeights(Enum):
@@ -102,6 +103,16 @@ class Recipe:
         student = self.chosen(student)
         return specify(student, self.units.sample_shape, self.targets, self.optimizer)
 
+    def net(self, student: Any = None) -> StudentSpec:
+        """The specification of one net, by default the one that the data were distilled for."""
+        spec = self.spec(student)
+        if not isinstance(spec, StudentSpec):
+            raise TypeError(
+                f"student must be one net here, which takes gradient steps, but it is {spec.name}. "
+                "Name a net, for example student=MLP."
+            )
+        return spec
+
     def student_fn(
         self, spec: StudentSpec, device: torch.device, acceleration: Acceleration | None = None
     ) -> StudentFn:
@@ -140,6 +151,7 @@ def first_of(student: Any) -> Any:
     return student[0] if isinstance(student, list | tuple) else student
 
 
-def schedule(lrs: Array) -> Array:
-    """The step sizes of nets; where none were learned, those of an ordinary loop of Adam."""
-    return lrs if len(lrs) else np.full((_EPOCHS, lrs.shape[1]), _LR, np.float32)
+def schedule(lrs: Array, optimizer: Optimizer) -> Array:
+    """The step sizes of nets; where none were learned, those of an ordinary loop."""
+    lr = _ADAM_LR if isinstance(optimizer, Adam) else _LR
+    return lrs if len(lrs) else np.full((_EPOCHS, lrs.shape[1]), lr, np.float32)

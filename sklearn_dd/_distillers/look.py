@@ -18,6 +18,7 @@ from .._engine import (
     ModelFn,
     Objective,
     Stream,
+    StudentFn,
     TargetKind,
     distinct,
     draw,
@@ -34,6 +35,7 @@ _N_STUDENTS = 4  # that learn from the set at each look
 _BATCH = 512  # samples that are scored at a time
 _PARTS = 16  # of the samples; the spread over them gives a standard error
 _FEWEST = 8  # distinct samples that are evidence
+_UNSEEN = 1e8  # operations of a model that torch does not count, such as those of trees
 _ALIVE = 1e-6  # the least spread of a student's outputs
 
 
@@ -61,10 +63,16 @@ def examine(
         parts = losses_of_parts(goal, found, y)
         losses[id(student)].append(parts)
         scores.append(_score(found, y, targets.kind) if has_score else -float(parts.mean()))
-        dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
-    return Look(
-        _together([torch.stack(of).mean(0) for of in losses.values()]), fmean(scores), fmean(dead)
-    )
+        if isinstance(student, StudentFn):  # a model may say that nothing can be said
+            dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
+    each = [torch.stack(of).mean(0) for of in losses.values()]
+    together = _together if objective is None else _mean_of
+    return Look(together(each), fmean(scores), fmean(dead or [0]))
+
+
+def _mean_of(losses: list[Tensor]) -> Tensor:
+    """The mean of an objective that may be negative over several students, on each part."""
+    return torch.stack(losses).mean(0)
 
 
 def _together(losses: list[Tensor]) -> Tensor:
@@ -142,14 +150,17 @@ def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows
     """
     weights = problem.training_prior(generator(problem.seed))
     params = {name: w.to(problem.device) for name, w in weights.items()}
-    n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
+    x, y = distilled.x.detach(), distilled.y.detach()
+    n_trained = 3 * distilled.lrs.numel() * x.shape[1]  # a step takes three passes
     n_scored, each = min(max_rows, len(problem.training.rows)), 0.0
     for student, own in each_student(problem.student, params):
         is_model = isinstance(student, ModelFn)
-        if is_model:
-            own = student.learn(own, distilled.x.detach(), distilled.y.detach())
+        if is_model:  # learns when it is asked
+            own = student.learn(own, x, y)
+        # Normalisation over a batch needs two samples.
+        new = x[0, :1].expand(n_scored if is_model else 2, *x.shape[2:])
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            # Normalisation over a batch needs two samples.
-            student.apply(own, distilled.x[0, [0, 0]].detach())
-        each += counter.get_total_flops() / 2 * (n_scored if is_model else n_trained + n_scored)
+            student.apply(own, new)
+        count = counter.get_total_flops()
+        each += count + _UNSEEN if is_model else count / 2 * (n_trained + n_scored)
     return int(share * operations(problem.parameters.plan) / max(1, each))

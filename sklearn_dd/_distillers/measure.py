@@ -98,7 +98,8 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     start = starting_set(
         problem.real, problem.training.rows, problem.recipe.units,
         np.random.default_rng(fold(problem.seed, Stream.START)),
-        data_init=kind, schedule=problem.schedule, lr=1.0, labels=p.labels,
+        data_init=kind if isinstance(kind, str) else problem.recipe.numbers(kind),
+        schedule=problem.schedule, lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
     start.snap = problem.snap if problem.recipe.table is not None else None
     if problem.varies is not None and isinstance(kind, str):

@@ -71,7 +71,7 @@ def phases_of(
         sequence = _for_any_loop(sequence, method, micro_batch)
     if not nets:
         sequence = sequence[:1]
-    sequence = [_for_all(part, student) for part in sequence]
+    sequence = [_for_all(part, student, objective, targets.objective) for part in sequence]
     if augment is not None:
         transform = _transformation(augment, sample_shape)
         sequence = [Augmented(part, transform) for part in sequence]
@@ -82,12 +82,15 @@ def phases_of(
     ]
 
 
-def _for_all(method: Method, student: AnyStudent) -> Method:
+def _for_all(
+    method: Method, student: AnyStudent, given: Objective | None, usual: Objective
+) -> Method:
     """The method for nets, and the direct gradient for models."""
     methods = [method if isinstance(s, StudentFn) else Direct() for s in members(student)]
     if not isinstance(student, Several):
         return methods[0]
-    return Joint(methods)
+    objectives = [given or part.default_objective or usual for part in methods]
+    return Joint(methods, objectives, is_positive=given is None)
 
 
 def _sequence(method: Any, micro_batch: int | None) -> list[Method]:

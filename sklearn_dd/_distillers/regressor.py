@@ -249,5 +249,4 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         ndarray of shape (n_samples,)
             Predictions in the units of y.
         """
-        outputs = self._outputs(X)
-        return self.recipe_.targets.predictions(outputs)
+        return self._predicted(X)

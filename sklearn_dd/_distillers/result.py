@@ -15,13 +15,14 @@ from sklearn.base import (
     _clone_parametrized,
 )
 from sklearn.utils import gen_batches
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
 from .._engine import DistilledSet
 from .._evaluation import Evaluation
-from .._student import ModelSpec, SeveralSpec, Student, fit_model, replay_student
+from .._student import ModelSpec, SeveralSpec, Student, fit_model, is_model, replay_student
 from .problem import Problem
 from .run import Run
 
@@ -229,10 +230,16 @@ class FittedDistiller(
         check_is_fitted(self)
         return DistilledData(self.X_syn_.copy(), self.y_syn_.copy(), self.lrs_.copy(), self.recipe_)
 
+    def _predicted(self, X: Any) -> Array:
+        """What ``student_`` predicts for samples."""
+        check_is_fitted(self)
+        if is_model(self.student_):
+            return self.student_.predict(self._checked(X))
+        return self.recipe_.targets.predictions(self._outputs(X))
+
     @torch.no_grad()
     def _outputs(self, X: Any) -> torch.Tensor:
-        """The outputs of ``student_`` for samples."""
-        check_is_fitted(self)
+        """The outputs of ``student_``, a net, for samples."""
         X = new_samples(self, X)
         # Not with skorch's predict, whose DataLoader moves torch's global generator.
         batches = (as_tensor(X[rows]) for rows in gen_batches(len(X), _BATCH))
@@ -247,6 +254,12 @@ class FittedDistiller(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _gives_probabilities(distiller: Any) -> bool:
+    """Whether ``student_`` does, if there is one."""
+    student = getattr(distiller, "student_", None)
+    return student is None or hasattr(student, "predict_proba")
 
 
 class FittedClassifier(ClassifierMixin, FittedDistiller):
@@ -265,11 +278,9 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
-        if not hasattr(self.student_, "infer"):  # a model, and no net
-            return self.student_.predict(self._checked(X))
-        outputs = self._outputs(X)
-        return self.recipe_.targets.predictions(outputs)
+        return self._predicted(X)
 
+    @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities with a student trained on the distilled data alone.
 
@@ -283,7 +294,8 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
         """
-        if not hasattr(self.student_, "infer"):  # a model, and no net
+        check_is_fitted(self)
+        if is_model(self.student_):
             return self.student_.predict_proba(self._checked(X))
         outputs, targets = self._outputs(X), self.recipe_.targets
         assert not isinstance(targets, Continuous)

@@ -32,8 +32,9 @@ class ModelFn:
     counterpart: Counterpart
 
     def groups(self, params: Params) -> list[Params]:
-        """The parameters of each model."""
-        return unstacked(params)
+        """The parameters of each model that differs from the others."""
+        each = unstacked(params)
+        return each if self.counterpart.is_random else each[:1]
 
     def learn(self, params: Params, x: Tensor, y: Tensor) -> Params:
         """The parameters after training on all mini-batches, with a graph to x and y."""

@@ -44,12 +44,14 @@ class InUnits(TransformerMixin, BaseEstimator):
 
 
 def is_random(model: BaseEstimator) -> bool:
-    """Whether a seed changes what the model learns."""
-    return bool(_seeds(model))
+    """Whether a seed that the user has not set changes what the model learns."""
+    return bool(_open_seeds(model))
 
 
-def _seeds(model: BaseEstimator) -> list[str]:
-    return [k for k in model.get_params() if k.split("__")[-1] == "random_state"]
+def _open_seeds(model: BaseEstimator) -> list[str]:
+    """The parameters that are seeds, and None."""
+    parameters = model.get_params().items()
+    return [k for k, v in parameters if k.split("__")[-1] == "random_state" and v is None]
 
 
 def fit_model(
@@ -67,12 +69,13 @@ def fit_model(
     model that takes no weights gets the likeliest class.
     """
     model = clone(model)
-    model.set_params(**dict.fromkeys(_seeds(model), seed))
+    model.set_params(**dict.fromkeys(_open_seeds(model), seed))
     takes_weights = has_fit_parameter(model, "sample_weight")
     pipeline = Pipeline([("units", InUnits(units, table)), ("model", model)])
     if isinstance(targets, Continuous):
         about = {"shift": targets.shift, "scale": targets.scale}
         standardised = FunctionTransformer(_standardise, _restore, kw_args=about, inv_kw_args=about)
+        standardised.set_output(transform="default")
         pipeline = TransformedTargetRegressor(pipeline, transformer=standardised)
         return pipeline.fit(X, y)
     if isinstance(targets, Multilabel):

@@ -33,19 +33,25 @@ from sklearn.tree import (
 from .._engine import counterparts as of
 from .trees import Boosting, Forest
 
+_MOST = 1e6  # C of a model without a penalty
+
 Make = Callable[[Any, int], of.Counterpart]
 """(model, number of outputs) -> its counterpart."""
 
 
 def _logistic(model: LogisticRegression, n_outputs: int) -> of.Counterpart:
-    _check(model, penalty=("l2", "deprecated"), fit_intercept=(True,), class_weight=(None,))
+    _check(
+        model, penalty=("l2", "deprecated"), l1_ratio=(None, 0, 0.0), fit_intercept=(True,),
+        class_weight=(None,),
+    )  # fmt: skip
     # Two weight vectors, one for each class, have half of the penalty of their difference.
-    return of.Linear(of.LOGISTIC, C=model.C / 2 if n_outputs == 2 else model.C)
+    C = min(model.C, _MOST)
+    return of.Linear(of.LOGISTIC, C=C / 2 if n_outputs == 2 else C)
 
 
 def _ridge(model: RidgeClassifier, n_outputs: int) -> of.Counterpart:
     _check(model, fit_intercept=(True,), positive=(False,), class_weight=(None,))
-    return of.Linear(of.SQUARES, C=1 / model.alpha)
+    return of.Linear(of.SQUARES, C=_inverse(model.alpha))
 
 
 def _linear_machine(model: LinearSVC, n_outputs: int) -> of.Counterpart:
@@ -57,7 +63,7 @@ def _machine(model: SVC, n_outputs: int) -> of.Counterpart:
     _check(model, kernel=("rbf", "linear"), class_weight=(None,))
     if model.kernel == "linear":
         return of.Linear(of.SQUARED_HINGE, C=model.C)
-    return of.KernelRidge(model.C, None if model.gamma == "scale" else model.gamma)
+    return of.KernelRidge(model.C, *_gamma(model.gamma))
 
 
 def _neighbours(model: KNeighborsClassifier, n_outputs: int) -> of.Counterpart:
@@ -86,12 +92,13 @@ def _forest(model: Any, n_outputs: int) -> of.Counterpart:
 
 
 def _boosting(model: Any, n_outputs: int) -> of.Counterpart:
+    _check(model, loss=("log_loss", "squared_error"), init=(None,))
     return Boosting(model)
 
 
 def _binned_boosting(model: Any, n_outputs: int) -> of.Counterpart:
     """Few samples fill no bins, so that boosting with exact splits is the same."""
-    _check(model, class_weight=(None,))
+    _check(model, loss=("log_loss", "squared_error"), class_weight=(None,))
     is_for_classes = isinstance(model, HistGradientBoostingClassifier)
     exact = GradientBoostingClassifier if is_for_classes else GradientBoostingRegressor
     return Boosting(
@@ -105,14 +112,29 @@ def _binned_boosting(model: Any, n_outputs: int) -> of.Counterpart:
 
 def _least_squares(model: LinearRegression | Ridge, n_outputs: int) -> of.Counterpart:
     _check(model, fit_intercept=(True,), positive=(False,))
-    # Without a penalty, fewer samples than features leave the weights open: it is tiny instead.
-    return of.Linear(of.SQUARES, C=1 / getattr(model, "alpha", 1e-6))
+    return of.Linear(of.SQUARES, C=_inverse(getattr(model, "alpha", 0.0)))
 
 
-def _kernel_machine(model: SVR | KernelRidge, n_outputs: int) -> of.Counterpart:
+def _machine_for_numbers(model: SVR, n_outputs: int) -> of.Counterpart:
     _check(model, kernel=("rbf",))
-    C = model.C if isinstance(model, SVR) else 1 / (2 * model.alpha)
-    return of.KernelRidge(C, None if model.gamma in ("scale", None) else model.gamma)
+    return of.KernelRidge(model.C, *_gamma(model.gamma))
+
+
+def _kernel_ridge(model: KernelRidge, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf",))
+    return of.KernelRidge(_inverse(model.alpha) / 2, *_gamma(model.gamma), is_centred=False)
+
+
+def _gamma(gamma: float | str | None) -> tuple[float | None, bool]:
+    """The number, if it is one, and whether it is divided by the variance of the samples."""
+    return None if gamma is None or isinstance(gamma, str) else gamma, gamma == "scale"
+
+
+def _inverse(alpha: Any) -> float:
+    """C for a penalty. Without one, few samples leave the weights open: it is tiny instead."""
+    if np.ndim(alpha):
+        raise ValueError(f"student has alpha={alpha!r}, which must be one number.")
+    return min(1 / alpha if alpha else np.inf, _MOST)
 
 
 def _neighbour_means(model: KNeighborsRegressor, n_outputs: int) -> of.Counterpart:
@@ -130,8 +152,8 @@ COUNTERPARTS: dict[type, Make] = {
     GaussianNB: _normal,
     LinearRegression: _least_squares,
     Ridge: _least_squares,
-    SVR: _kernel_machine,
-    KernelRidge: _kernel_machine,
+    SVR: _machine_for_numbers,
+    KernelRidge: _kernel_ridge,
     KNeighborsRegressor: _neighbour_means,
     MLPClassifier: _net,
     MLPRegressor: _net,
@@ -180,7 +202,7 @@ def _check(model: Any, **allowed: tuple[Any, ...]) -> None:
     """Refuse values of parameters that the counterpart does not know."""
     for name, values in allowed.items():
         given = getattr(model, name, values[0])
-        if given not in values:
+        if not any(given is value or (np.isscalar(given) and given == value) for value in values):
             raise ValueError(
                 f"student={model!r} has {name}={given!r}, but its differentiable counterpart "
                 f"knows {name} only as {' or '.join(map(repr, values))}."

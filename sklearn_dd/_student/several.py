@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any, ClassVar
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -28,6 +29,7 @@ from .._engine import (
     Prior,
     Several,
     StudentFn,
+    TargetKind,
     Weights,
     model_prior,
 )
@@ -120,14 +122,32 @@ def specify(
     if isinstance(student, list | tuple):
         if not student:
             raise ValueError("student is an empty list. Give at least one, or None.")
-        members = [specify(each, sample_shape, targets, optimizer) for each in student]
-        if any(isinstance(member, SeveralSpec) for member in members):
-            raise TypeError(f"student={student!r} holds a list in a list. Give one list.")
-        return SeveralSpec(members)
+        if any(each is None or isinstance(each, str | list | tuple) for each in student):
+            raise TypeError(
+                f"student={student!r} must be one list of models and nets, such as "
+                "[LogisticRegression(), MLP]."
+            )
+        return SeveralSpec([specify(each, sample_shape, targets, optimizer) for each in student])
     if is_model(student):
+        _check_kind(student, targets)
         function = ModelFn(counterpart_of(student, targets.n_outputs))
         return ModelSpec(student, function, sample_shape)
     return choose_student(student, sample_shape, targets, optimizer)
+
+
+def _check_kind(model: BaseEstimator, targets: Targets) -> None:
+    """Refuse a model for another kind of y."""
+    suits = {
+        TargetKind.MULTICLASS: is_classifier(model),
+        TargetKind.CONTINUOUS: is_regressor(model),
+        TargetKind.MULTILABEL: False,
+    }
+    if not suits[targets.kind]:
+        raise ValueError(
+            f"student={model!r} cannot be distilled for, because y is {targets.kind.name.lower()}. "
+            "Take a classifier for a multiclass y, a regressor for numbers, and a net for several "
+            "labels."
+        )
 
 
 def named(student: Any, targets: Targets) -> Any:
@@ -152,7 +172,8 @@ def any_model(targets: Targets) -> list[BaseEstimator]:
 def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
     """The student that a file describes by its name and its arguments; None for one of the user's.
 
-    Nothing but classes of this package and of scikit-learn is called, with numbers and strings.
+    Nothing but classes of this package and of scikit-learn is called, with numbers and strings, or
+    lists of these. None too if the file could not hold an argument.
     """
     names = name.split(_AND)
     if len(names) > 1:
@@ -162,10 +183,15 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
     if name not in kinds:
         return built_in(name, arguments)
     known = kinds[name]().get_params()
-    simple = {
-        k: v for k, v in arguments.items() if k in known and isinstance(v, int | float | str | None)
-    }
-    return kinds[name](**simple)
+    kept = {k: v for k, v in arguments.items() if k in known}
+    return kinds[name](**kept) if all(map(_is_simple, kept.values())) else None
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether an argument is what a file can hold."""
+    if isinstance(value, list):
+        return all(map(_is_simple, value))
+    return value is None or isinstance(value, int | float | str)
 
 
 def function_of(
@@ -196,6 +222,12 @@ class Together:
 
 def prior_of(init: Any, spec: Spec, seed: int) -> Prior:
     """The weight prior that ``init`` stands for; for models, the seeds of what they draw."""
+    is_random = isinstance(init, str) and init == "random"
+    if not isinstance(spec, StudentSpec) and not is_random:
+        raise ValueError(
+            f"init must be 'random' unless student is one net, but student is {spec.name} and init "
+            f"is {shorten(repr(init), 60)}."
+        )
     if isinstance(spec, SeveralSpec):
         return Together([prior_of(init, member, seed) for member in spec.members])
     return model_prior if isinstance(spec, ModelSpec) else weight_prior(init, spec, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -162,8 +162,11 @@ class Forest:
     model: BaseEstimator
     width: float = _WIDTH
 
+    is_random: ClassVar[bool] = True
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The logarithm of class probabilities, or numbers."""
+        _check_splits(self.model, len(x))
         fixed, labels = _fixed(x), y.detach().cpu().numpy()
         classifies = is_classifier(self.model)
         model = _seeded(self.model, generator, n_estimators=_N_TREES)
@@ -193,29 +196,37 @@ class Boosting:
     model: BaseEstimator
     width: float = _WIDTH
 
+    is_random: ClassVar[bool] = True
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The decision function of each class, or numbers."""
+        _check_splits(self.model, len(x))
         fixed, labels = _fixed(x), y.detach().cpu().numpy()
+        classifies, of = is_classifier(self.model), labels.argmax(1)
+        if classifies and (of == of[0]).all():  # learned labels may leave one class
+            return y[:1].clamp(min=_LEAST).log().expand(len(new), -1)
         per_stage = y.shape[1] if y.shape[1] > 2 else 1
         n = min(max(2, _N_BOOSTED // per_stage), self.model.n_estimators)
         rate = min(1.0, self.model.learning_rate * self.model.n_estimators / n)
         model = _seeded(self.model, generator, n_estimators=n).set_params(learning_rate=rate)
-        _fit(model, fixed, labels.argmax(1) if is_classifier(model) else labels[:, 0])
+        _fit(model, fixed, of if classifies else labels[:, 0])
         trees = model.estimators_.ravel()
         soft = SoftTrees.of(trees, fixed, [np.ones(len(x))] * len(trees))
         reached = soft.reached(x, new, self.width)
-        if is_classifier(model):
-            return reached @ torch.as_tensor(_values(model, soft, y.shape[1])).to(x)
+        if classifies:
+            shares = torch.bincount(torch.from_numpy(of), minlength=y.shape[1]) / len(of)
+            prior = shares.clamp(min=_LEAST).log().to(x)  # what boosting starts from
+            return prior + reached @ torch.as_tensor(_values(model, soft, y.shape[1])).to(x)
         return _boosted_numbers(soft, y, reached, rate)
 
 
 def _values(model: Any, soft: SoftTrees, n_outputs: int) -> Array:
     """What each leaf adds to the decision function of each class (n_nodes, n_outputs)."""
     values, is_leaf = np.zeros((len(soft.shares), n_outputs)), soft.shares.any(1)
+    columns = model.classes_ if len(model.classes_) > 2 else model.classes_[1:]
     for k, (tree, root) in enumerate(zip(model.estimators_.ravel(), soft.roots, strict=True)):
         rows = slice(root, root + tree.tree_.node_count)
-        column = 1 if n_outputs == 2 else k % n_outputs
-        values[rows, column] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
+        values[rows, columns[k % len(columns)]] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
     return values
 
 
@@ -229,6 +240,16 @@ def _boosted_numbers(soft: SoftTrees, y: Tensor, reached: Tensor, rate: float) -
         left_over = left_over - inside[:, root:end] @ values
         found = found + reached[:, root:end] @ values
     return found
+
+
+def _check_splits(model: Any, n: int) -> None:
+    """Refuse a model that cannot split so few samples, and so would learn nothing."""
+    for name, least in (("min_samples_leaf", n // 2), ("min_samples_split", n)):
+        if isinstance(given := getattr(model, name), int) and given > least:
+            raise ValueError(
+                f"student {type(model).__name__} has {name}={given}, so that it cannot split {n} "
+                f"distilled samples. Set {name} to {least} or less, or distil more samples."
+            )
 
 
 def _fixed(x: Tensor) -> Array:

@@ -1,7 +1,7 @@
 """Models of other libraries, each as a differentiable function of the samples it learns from."""
 
 from .counterpart import Counterpart, scaled
-from .kernels import KernelRidge, RandomSubspaces
+from .kernels import KernelRidge
 from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours, NeighbourMeans
 from .nets import Net
 from .optimum import LOGISTIC, SQUARED_HINGE, SQUARES, ConvexLoss, Linear
@@ -19,6 +19,5 @@ __all__ = [
     "NearestNeighbours",
     "NeighbourMeans",
     "Net",
-    "RandomSubspaces",
     "scaled",
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from ..losses import Objective
 
-_LOG_SCALES = torch.arange(-8, 9) * math.log(4) / 2  # 1/256 to 256, to begin with
+_LOG_SCALES = torch.arange(-8, 9) * math.log(4) / 2  # 1/256 to 256 per standard deviation, to begin with
 _GOLDEN, _SECTIONS = (math.sqrt(5) - 1) / 2, 14
 
 
@@ -18,8 +18,15 @@ class Counterpart(Protocol):
     """What a model says of new samples, as a function of the samples that it learned from.
 
     Its outputs are in the model's own units. The class with the largest output is what the model
-    predicts; how certain it is does not count, because `loss` takes the best scale.
+    predicts; how certain it is does not count, because `scaled` takes the best scale.
+
+    Attributes
+    ----------
+    is_random : bool
+        Whether the model draws something when it learns.
     """
+
+    is_random: ClassVar[bool]
 
     def __call__(
         self,
@@ -39,12 +46,14 @@ def scaled(objective: Objective, outputs: Tensor, y: Tensor) -> Tensor:
     change with it there (envelope theorem). A cross-entropy is convex in it.
     """
     fixed = outputs.detach()
+    unit = fixed.std(correction=0)
+    unit = torch.where((unit > 0) & unit.isfinite(), unit, 1.0)
 
     def value(log_scale: Tensor) -> float:
         return float(objective(log_scale.exp() * fixed, y).nan_to_num(torch.inf))
 
     with torch.no_grad():
-        logs = _LOG_SCALES.to(fixed)
+        logs = _LOG_SCALES.to(fixed) - unit.log()
         best = logs[min(range(len(logs)), key=lambda k: value(logs[k]))]
         low, high = best - math.log(2), best + math.log(2)
         inner = [high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+_LEAST = 1e-6  # of the samples of a class
 
 
 def distances(x: Tensor, new: Tensor, p: float = 2) -> Tensor:
@@ -28,12 +31,18 @@ class NearestNeighbours:
     n_neighbors: int = 1
     p: float = 2
 
+    is_random: ClassVar[bool] = False
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the distance of the r-th nearest sample of each class."""
         d, of = distances(x, new, self.p), y.argmax(1)
+        far = 2 * d.detach().amax(1)  # of a class that learned labels have left without samples
         found = []
         for c in range(y.shape[1]):
             own = d[:, of == c]
+            if not own.shape[1]:
+                found.append(far)
+                continue
             r = min(self.n_neighbors // 2 + 1, own.shape[1])
             found.append(own.min(1).values if r == 1 else own.kthvalue(r).values)
         return -torch.stack(found, 1)
@@ -60,6 +69,8 @@ class NeighbourMeans:
     p: float = 2
     width: float = 0.2
 
+    is_random: ClassVar[bool] = False
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The weighted mean of y."""
         d = distances(x, new, self.p)
@@ -72,9 +83,11 @@ class NeighbourMeans:
 class NearestCentroid:
     """The class whose mean is nearest."""
 
+    is_random: ClassVar[bool] = False
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the squared distance of the mean of each class."""
-        means = (y.T @ x) / y.sum(0)[:, None]
+        means = (y.T @ x) / y.sum(0)[:, None].clamp(min=_LEAST)
         return -distances(means, new)
 
 
@@ -84,9 +97,11 @@ class GaussianClasses:
 
     smoothing: float = 1e-9  # of variances, as a share of the largest variance of a feature
 
+    is_random: ClassVar[bool] = False
+
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The logarithm of each class's density and share."""
-        n = y.sum(0)[:, None]
+        n = y.sum(0)[:, None].clamp(min=_LEAST)
         means = (y.T @ x) / n
         variances = ((y.T @ x.square()) / n - means.square()).clamp(min=0)
         variances = variances + self.smoothing * x.var(0, unbiased=False).max()

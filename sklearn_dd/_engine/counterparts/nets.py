@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ class Net:
     classifies: bool = True
     n_steps: int = 10
     lr: float = 0.3
+
+    is_random: ClassVar[bool] = True
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The outputs of a net that has learned from x and y."""

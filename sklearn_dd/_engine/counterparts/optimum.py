@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ LOGISTIC = ConvexLoss(
 SQUARED_HINGE = ConvexLoss(
     lambda o, y: (1 - (2 * y - 1) * o).clamp(min=0).square().sum(),
     lambda o, y: -2 * (2 * y - 1) * (1 - (2 * y - 1) * o).clamp(min=0),
-    lambda o, y, v: 2 * ((2 * y - 1) * o < 1) * v,
+    lambda o, y, v: 2 * ((2 * y - 1) * o < 1) * (2 * y - 1).square() * v,
 )
 SQUARES = ConvexLoss(
     lambda o, y: 0.5 * (o - y).square().sum(),
@@ -69,6 +69,8 @@ class Linear:
     loss: ConvexLoss = LOGISTIC
     C: float = 1.0
     tol: float = 1e-4  # of the gradient's norm, relative to that at 0
+
+    is_random: ClassVar[bool] = False
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The outputs of the optimal model."""

@@ -32,5 +32,8 @@ class Direct(Method):
                     outputs = scaled(problem.objective, outputs, y_real)
                 losses.append(problem.objective(outputs, y_real))
             loss = torch.stack(losses).mean()
-        dx, dy = torch.autograd.grad(loss, (x, y), materialize_grads=True)
+        if not loss.requires_grad:  # nothing that a sample moves, such as trees without a split
+            dx, dy = torch.zeros_like(x), torch.zeros_like(y)
+        else:
+            dx, dy = torch.autograd.grad(loss, (x, y), materialize_grads=True)
         return Hypergradient(loss.detach(), dx, dy, torch.zeros_like(problem.lrs))

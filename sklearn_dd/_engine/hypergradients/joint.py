@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..losses import Objective
 from ..model_fn import Several
-from .problem import Hypergradient, Method, OuterProblem, State, TargetKind
+from .problem import Hypergradient, Method, OuterProblem, State
 
 _LEAST = 1e-3  # a lower loss counts as this one
 
@@ -18,39 +19,49 @@ class Joint(Method):
 
     A loss that falls by a tenth counts the same for each student, whatever its loss is. So nobody
     has to find weights, and no student with a large loss is served at the cost of the others.
+    Where several processes share the work, each takes the mean of its own students.
 
     Parameters
     ----------
     methods : sequence of Method
         The method for each student.
+    objectives : sequence of callable
+        The outer objective of each.
+    is_positive : bool, default=True
+        Whether objectives are positive. Of others, the arithmetic mean is taken.
     """
 
-    def __init__(self, methods: Sequence[Method]) -> None:
-        self.methods = tuple(methods)
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        objectives: Sequence[Objective],
+        *,
+        is_positive: bool = True,
+    ) -> None:
+        self.methods, self.objectives = tuple(methods), tuple(objectives)
+        self.is_positive = is_positive
 
     @property
     def learns_step_sizes(self) -> bool:  # type: ignore[override]
         """Whether a student has step sizes."""
         return any(method.learns_step_sizes for method in self.methods)
 
-    @property
-    def targets(self) -> frozenset[TargetKind]:  # type: ignore[override]
-        """What all methods take."""
-        return frozenset.intersection(*(method.targets for method in self.methods))
-
     def __call__(self, problem: OuterProblem) -> Hypergradient:
-        """Return the geometric mean of the losses, and its gradient."""
+        """Return the mean of the losses, and its gradient."""
         several = problem.student
         assert isinstance(several, Several)
         found = [
-            method(problem._replace(student=student, params=params))
-            for method, (student, params) in zip(
-                self.methods, several.split(problem.params), strict=True
+            method(problem._replace(student=student, params=params, objective=objective))
+            for method, objective, (student, params) in zip(
+                self.methods, self.objectives, several.split(problem.params), strict=True
             )
         ]
-        losses = torch.stack([each.loss for each in found]).clamp(min=_LEAST)
-        mean = losses.log().mean().exp()
-        shares = mean / losses / len(found)
+        losses = torch.stack([each.loss for each in found])
+        mean, shares = losses.mean(), torch.full_like(losses, 1 / len(losses))
+        if self.is_positive:
+            losses = losses.clamp(min=_LEAST)
+            mean = losses.log().mean().exp()
+            shares = mean / losses / len(losses)
         parts = zip(*found, strict=True)
         _, *gradients = [sum(s * g for s, g in zip(shares, part, strict=True)) for part in parts]
         return Hypergradient(mean, *gradients)
