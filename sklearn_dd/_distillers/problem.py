@@ -151,6 +151,8 @@ class Problem:
         is_given = not (callable(p.init) or p.init in ("random", "fixed"))
         plan_student(plan, real, shape, is_given=is_given)
         spec = specify(p.student, shape, targets)
+        if spec.takes_steps and p.n_epochs == 0:
+            raise ValueError(f"n_epochs=0 lets {spec.name} learn nothing: it takes gradient steps.")
         init = known_nets(p.init)
         prior = prior_of(init, spec, seed)
         student = function_of(spec, device, targets.loss)

@@ -89,3 +89,31 @@ def test_plain_numbers_need_no_table():
     assert not is_table(FRAME[["age", "constant"]])
     assert is_table(FRAME[["income"]])
     assert not is_table(np.ones((2, 2)))
+    assert not is_table(FRAME[["member"]])
+    assert not is_table(pd.DataFrame({"n": pd.array([1, 2], dtype="Int64"), "m": pd.Series([1, 2.5], dtype=object)}))
+    assert is_table(pd.DataFrame({"n": ["1", "2"]}))
+
+
+def test_true_and_false_and_numbers_among_objects_have_one_place():
+    frame = pd.DataFrame({"member": [True, False], "mixed": pd.Series([1, None], dtype=object)})
+    frame["maybe"] = pd.array([True, None], dtype="boolean")
+    table = Table.of(frame)
+    assert table.width == 1 + 2 + 2
+    assert table.names() == ["member", "mixed", "mixed is missing", "maybe", "maybe is missing"]
+    assert_frame_equal(table.decode(table.encode(frame)), frame)
+
+
+def test_dates_may_have_a_time_zone():
+    dates = pd.date_range("2020-01-01", periods=3, tz="Europe/Berlin").as_unit("us")
+    frame = pd.DataFrame({"since": dates})
+    assert_frame_equal(Table.of(frame).decode(Table.of(frame).encode(frame)), frame)
+
+
+def test_columns_with_other_values_are_named():
+    table = Table.of(FRAME)
+    with pytest.raises(ValueError, match="column 'age' has infinite values"):
+        table.encode(FRAME.assign(age=np.inf))
+    with pytest.raises(ValueError, match="must have numbers in column 'age'.*but has others"):
+        table.encode(FRAME.assign(age="old"))
+    with pytest.raises(ValueError, match="several columns of the name 'age'"):
+        is_table(pd.concat([FRAME, FRAME[["age"]]], axis=1))

@@ -6,20 +6,34 @@ import pickle
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.exceptions import NotFittedError
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.svm import SVC, SVR
 from skorch import NeuralNetClassifier
+from torch.nn import functional as F
 
-from sklearn_dd import MLP, DatasetDistiller
+from sklearn_dd import (
+    MLP,
+    DatasetDistiller,
+    DatasetDistillerRegressor,
+    RandomSamples,
+    TargetedAttack,
+    all_baselines,
+    attack_report,
+    compare,
+)
 
 from ..helpers import net
 
 NEAREST = KNeighborsClassifier(1)
+REGRESSORS = [Ridge(), KNeighborsRegressor(1), SVR(), KernelRidge(kernel="rbf"), RandomForestRegressor()]
 SHORT = {"max_iter": 60, "outer_lr": 0.05, "data_init": "real", "random_state": 0}
 
 
@@ -98,12 +112,95 @@ def test_a_search_over_the_models_parameters(hard):
     [
         (SVC(kernel="poly"), ValueError, "has kernel='poly', but .* only as 'rbf' or 'linear'"),
         ([], ValueError, "student is an empty list"),
-        ([[NEAREST]], TypeError, "holds a list in a list"),
+        ([[NEAREST]], TypeError, "must be one list of models and nets"),
+        ([NEAREST, None], TypeError, "must be one list of models and nets"),
+        (Ridge(), ValueError, "because y is multiclass. Take a classifier"),
+        (RidgeClassifier(alpha=[1, 2]), ValueError, "alpha=.* must be one number"),
+        (HistGradientBoostingClassifier(), ValueError, "cannot split 3 distilled samples"),
     ],
 )
 def test_what_cannot_be_a_student_is_named(hard, student, error, message):
     with pytest.raises(error, match=message):
         fitted(student, hard)
+
+
+def test_a_model_draws_no_weights(hard):
+    with pytest.raises(ValueError, match="init must be 'random' unless student is one net"):
+        fitted(NEAREST, hard, init="fixed")
+    with pytest.raises(ValueError, match="init must be 'random' unless student is one net"):
+        fitted([NEAREST, MLP], hard, init="fixed")
+
+
+def test_a_net_needs_steps(hard):
+    with pytest.raises(ValueError, match="n_epochs=0 .* takes gradient steps"):
+        fitted(MLP, hard, n_epochs=0)
+    assert fitted(NEAREST, hard, n_epochs=0, max_iter=1).lrs_.shape == (0, 1)
+
+
+def test_a_plan_of_a_model_can_be_passed_back(hard):
+    first = fitted(NEAREST, hard, max_iter=3)
+    again = DatasetDistiller(**{**first.plan_, "random_state": 0}).fit(*hard)
+    assert_array_equal(again.X_syn_, first.X_syn_)
+
+
+def test_a_distiller_that_is_not_fitted_says_so(hard):
+    for method in ("predict", "predict_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(DatasetDistiller(student=NEAREST), method)(hard[0])
+
+
+def test_probabilities_are_there_if_the_model_has_them(hard):
+    assert_allclose(fitted(NEAREST, hard, max_iter=1).predict_proba(hard[0]).sum(1), 1)
+    assert not hasattr(fitted(SVC(), hard, max_iter=1), "predict_proba")
+
+
+@pytest.mark.parametrize("student", REGRESSORS, ids=lambda m: type(m).__name__)
+def test_a_regressor_predicts_in_the_units_of_y(hard, student):
+    X, y = hard[0][:, 1:], 1000 + 100 * hard[0][:, 0] + 300 * hard[0][:, 1]
+    distiller = DatasetDistillerRegressor(10, student=student, **SHORT).fit(X, y)
+    assert distiller.predict(X).shape == y.shape
+    assert distiller.score(X, y) == pytest.approx(distiller.evaluate(X, y, n_inits=1).mean)
+    assert distiller.score(X, y) > 0.2
+
+
+def test_a_warm_start_goes_on_with_a_model(hard):
+    distiller = fitted([NEAREST, LogisticRegression()], hard, max_iter=2, warm_start=True)
+    before = distiller.X_syn_
+    assert_allclose(distiller.set_params(outer_lr=1e-9).fit(*hard).X_syn_, before, atol=1e-5)
+
+
+def test_an_objective_may_be_negative(hard):
+    def negative(outputs, y):
+        return F.cross_entropy(outputs, y) - 10
+
+    distiller = fitted([NEAREST, LogisticRegression()], hard, objective=negative)
+    assert np.mean(distiller.history_["loss"][-10:]) < distiller.history_["loss"][0] < 0
+
+
+def test_a_model_that_says_nothing_is_not_dead(hard):
+    constant = LogisticRegression(C=1e-9)
+    assert not any(fitted(constant, hard, max_iter=25).history_["dead_share"])
+
+
+def test_compare_scores_the_models_that_a_set_was_learned_for(hard):
+    distiller = fitted([NEAREST, SVC(), net()], hard, max_iter=3)
+    table, _ = compare(
+        distiller, *hard, *hard, models={}, n_inits=2, n_full=1, full_epochs=1,
+        baselines=all_baselines(distiller, ["fixed"], n_random=1, n_sets=2)[:2],
+    )  # fmt: skip
+    assert {"KNeighborsClassifier", "SVC"} < set(table["model"])
+    assert np.isfinite(table["mean"]).all()
+
+
+def test_a_baseline_serves_one_net(hard):
+    with pytest.raises(TypeError, match="must be one net, for which a baseline"):
+        RandomSamples(student=NEAREST).fit(*hard)
+
+
+def test_what_needs_a_net_says_so(hard):
+    distiller = fitted(NEAREST, hard, max_iter=1)
+    with pytest.raises(TypeError, match="must be one net here"):
+        attack_report(distiller, *hard, TargetedAttack(0, 1))
 
 
 def test_a_model_without_a_counterpart_is_refused_with_those_that_have_one(hard):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 _NEWTON_STEPS, _CG_STEPS = 50, 500
 _FORCING = 1e-2  # accuracy of a step on the way to the optimum
+_JITTER = 1e-6  # of squared norms, for samples that depend on one another
 _HAIR = 1e-6  # of a penalty on intercepts, which may be shifted alike
 
 Product = Callable[[Tensor], Tensor]
@@ -74,6 +75,8 @@ class Linear:
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The outputs of the optimal model."""
+        if len(x) < x.shape[1]:
+            x, new = _in_span(x, new)
         x1 = _with_one(x)
         with torch.no_grad():
             w = self._optimum(x1.detach(), y.detach())
@@ -138,6 +141,17 @@ def conjugate_gradients(product: Product, b: Tensor, tol: float) -> Tensor:
         before, rr = rr, r.square().sum()
         p = r + rr / before * p
     return s
+
+
+def _in_span(x: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates (m, m) and (n, m) in the span of the samples, in which the weights lie.
+
+    With x = R Qᵀ and orthonormal columns of Q, new samples have the coordinates new Q = new xᵀ R⁻ᵀ.
+    """
+    products = x @ x.T
+    ridge = _JITTER * products.detach().diagonal().mean()
+    R = torch.linalg.cholesky(products + ridge * torch.eye(len(x), dtype=x.dtype, device=x.device))
+    return R, torch.linalg.solve_triangular(R, x @ new.T, upper=False).T
 
 
 def _with_one(x: Tensor) -> Tensor:

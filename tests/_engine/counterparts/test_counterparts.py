@@ -24,15 +24,14 @@ from sklearn_dd._engine.counterparts import (
     NearestNeighbours,
     NeighbourMeans,
     Net,
-    RandomSubspaces,
     scaled,
 )
 
 COUNTERPARTS = [
     NearestNeighbours(), NearestNeighbours(3), NearestNeighbours(p=1), NearestCentroid(),
-    GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3),
+    GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3, per_variance=False),
     Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
-    Linear(SQUARES, C=2, tol=1e-12), RandomSubspaces(), Net((5,), "tanh"),
+    Linear(SQUARES, C=2, tol=1e-12), Net((5,), "tanh"),
     NeighbourMeans(2, width=100),
 ]  # fmt: skip
 
@@ -66,6 +65,16 @@ def test_gradients_are_those_of_finite_differences(counterpart):
         return found - found.mean(1, keepdim=True)  # what all classes share does not count
 
     assert torch.autograd.gradcheck(logits, x.requires_grad_(), atol=1e-4, rtol=1e-3)
+
+
+def test_gradients_in_the_span_of_the_samples_are_those_of_finite_differences():
+    x, _, y = samples(6, n_features=9)
+    new, *_ = samples(5, seed=1, n_features=9)
+
+    def logits(x):
+        return Linear(tol=1e-12)(x, y, new, seeded()).softmax(1)
+
+    assert torch.autograd.gradcheck(logits, x.requires_grad_(), atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("p", [1, 2])
@@ -116,6 +125,14 @@ def test_the_logistic_regression_is_that_of_scikit_learn():
     assert_allclose(differences(found), differences(model.decision_function(new)), atol=1e-3)
 
 
+def test_more_features_than_samples_are_seen_in_the_span_of_the_samples():
+    x, index, y = samples(12, n_features=40)
+    new, *_ = samples(200, seed=1, n_features=40)
+    found = Linear(LOGISTIC, C=2, tol=1e-10)(x, y, new, seeded()).numpy()
+    model = LogisticRegression(C=2, tol=1e-10, max_iter=10_000).fit(x, index)
+    assert_allclose(differences(found), differences(model.decision_function(new)), atol=1e-3)
+
+
 def test_two_classes_have_two_weight_vectors_and_so_half_of_the_penalty():
     x, index, new, found = outputs(Linear(LOGISTIC, C=1, tol=1e-8), n_classes=2)
     model = LogisticRegression(C=2, tol=1e-10, max_iter=10_000).fit(x, index)
@@ -136,10 +153,32 @@ def test_the_linear_support_vector_machine_is_that_of_scikit_learn():
 
 
 def test_the_kernel_ridge_is_that_of_scikit_learn():
-    x, index, new, found = outputs(KernelRidge(C=2, gamma=0.3))
-    labels = np.eye(3)[index] - 1 / 3
-    model = KernelRidgeRegression(alpha=1 / 4, kernel="rbf", gamma=0.3).fit(x, labels)
-    assert_allclose(found, model.predict(new), rtol=1e-6, atol=1e-9)
+    given = {"C": 2, "gamma": 0.3, "per_variance": False}
+    x, index, new, found = outputs(KernelRidge(**given, is_centred=False))
+    model = KernelRidgeRegression(alpha=1 / 4, kernel="rbf", gamma=0.3)
+    labels = np.eye(3)[index]
+    assert_allclose(found, model.fit(x, labels).predict(new), rtol=1e-6, atol=1e-9)
+    *_, centred = outputs(KernelRidge(**given))
+    expected = model.fit(x, labels - 1 / 3).predict(new) + 1 / 3
+    assert_allclose(centred, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_width_of_the_kernel_is_that_of_scikit_learn():
+    x, _, new, found = outputs(KernelRidge())
+    *_, same = outputs(KernelRidge(gamma=1 / (4 * x.var()), per_variance=False))
+    assert_allclose(found, same)
+
+
+@pytest.mark.parametrize(
+    "counterpart",
+    [NearestNeighbours(), NearestCentroid(), GaussianClasses(), KernelRidge(), Linear()],
+    ids=lambda c: type(c).__name__,
+)
+def test_a_class_that_learned_labels_left_without_samples_harms_nothing(counterpart):
+    x, _, y = samples(6)
+    y[:, 2] = 0
+    found = counterpart(x, y, x, seeded())
+    assert found.isfinite().all()
 
 
 # The scale of outputs
@@ -150,6 +189,13 @@ def test_outputs_are_scaled_so_that_their_objective_is_lowest():
     found = scaled(F.cross_entropy, 7 * outputs, index)
     best = minimize_scalar(lambda s: float(F.cross_entropy(s * outputs, index)), (0.1, 1))
     assert_allclose(F.cross_entropy(found, index), best.fun, rtol=1e-6)
+    for unit in (1e-6, 1e6):
+        assert_allclose(scaled(F.cross_entropy, unit * outputs, index), found, rtol=1e-3)
+
+
+def test_constant_outputs_stay_as_they_are():
+    _, index, _ = samples(6)
+    assert torch.isfinite(scaled(F.cross_entropy, torch.zeros(6, 3), index)).all()
 
 
 def test_the_gradient_at_the_best_scale_is_exact():

@@ -12,7 +12,7 @@ from sklearn_dd._engine.counterparts import (
     KernelRidge,
     Linear,
     NearestNeighbours,
-    RandomSubspaces,
+    Net,
     scaled,
 )
 from sklearn_dd._engine.hypergradients.direct import Direct
@@ -21,7 +21,7 @@ from sklearn_dd._engine.model_fn import ModelFn, Several, model_prior
 
 from ..problems import assert_equal, mlp
 
-MODELS = [NearestNeighbours(), KernelRidge(), Linear(LOGISTIC), RandomSubspaces(n_subsets=2)]
+MODELS = [NearestNeighbours(), KernelRidge(), Linear(LOGISTIC), Net((5,))]
 
 
 def of_model(counterpart, objective=classification, n_inits=1, **changes):
@@ -43,7 +43,7 @@ def test_the_loss_is_that_of_the_best_scale_on_the_real_batch(counterpart):
 
 
 def test_models_that_draw_are_averaged():
-    problem = of_model(RandomSubspaces(n_subsets=1), n_inits=3)
+    problem = of_model(Net((5,)), n_inits=3)
     seeds = problem.params["seed"]
     each = [Direct()(problem._replace(params={"seed": seeds[k : k + 1]})) for k in range(3)]
     found = Direct()(problem)
@@ -70,21 +70,47 @@ def of_several():
 
 def test_several_students_have_the_geometric_mean_of_their_losses():
     first, second = Unrolled()(mlp().outer()), Direct()(of_model(NearestNeighbours()))
-    found = Joint([Unrolled(), Direct()])(of_several())
+    found = Joint([Unrolled(), Direct()], [classification] * 2)(of_several())
     assert_allclose(found.loss, (first.loss * second.loss).sqrt())
     for total, a, b in zip(found[1:], first[1:], second[1:], strict=True):
         assert_allclose(total, found.loss / 2 * (a / first.loss + b / second.loss))
 
 
+def test_objectives_that_may_be_negative_have_the_arithmetic_mean():
+    def negative(outputs, y):
+        return classification(outputs, y) - 10
+
+    joint = Joint([Unrolled(), Direct()], [negative] * 2, is_positive=False)
+    first = Unrolled()(mlp().outer(negative))
+    second = Direct()(of_model(NearestNeighbours(), negative))
+    found = joint(of_several())
+    assert_allclose(found.loss, (first.loss + second.loss) / 2)
+    assert_allclose(found.x, (first.x + second.x) / 2)
+
+
+def test_a_model_that_nothing_moves_has_a_gradient_of_0():
+    class Constant(NearestNeighbours):
+        def __call__(self, x, y, new, generator):
+            return new.new_zeros(len(new), y.shape[1])
+
+    found = Direct()(of_model(Constant()))
+    assert not found.x.any()
+    assert not found.y.any()
+
+
+def test_models_that_draw_nothing_are_trained_once():
+    params = draw(model_prior, range(3), 0)
+    assert len(ModelFn(NearestNeighbours()).groups(params)) == 1
+    assert len(ModelFn(Net((5,))).groups(params)) == 3
+
+
 def test_what_the_methods_of_several_students_carry_is_resumed():
-    joint, again = (Joint([Ridge(pool_size=1), Direct()]) for _ in range(2))
+    joint, again = (Joint([Ridge(pool_size=1), Direct()], [classification] * 2) for _ in range(2))
     joint(of_several())
     again.load_state_dict(joint.state_dict())
     assert_equal(again(of_several()), joint(of_several()))
 
 
-def test_several_students_can_do_what_all_can_do():
-    assert not Joint([Direct()]).learns_step_sizes
-    both = Joint([Direct(), Unrolled()])
-    assert both.learns_step_sizes
-    assert both.targets == Direct().targets
+def test_step_sizes_are_learned_where_a_student_takes_steps():
+    assert not Joint([Direct()], [classification]).learns_step_sizes
+    assert Joint([Direct(), Unrolled()], [classification] * 2).learns_step_sizes
