@@ -241,6 +241,8 @@ def plan_learning(
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
     if by_windows:
         plan.decide("outer_lr", _OUTER_LR, "for this method")
+    if kind is TargetKind.CONTINUOUS:
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for numbers")
     if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")

@@ -104,7 +104,7 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for samples and targets, in standard deviations
         of X and y. It is constant in the search, and falls to 0 along a cosine in the finish.
-        ``None``: the plan decides. It takes 0.02, or 0.05 for few iterations.
+        ``None``: the plan decides. It takes 0.05.
     step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
         step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:

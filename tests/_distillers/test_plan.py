@@ -331,6 +331,8 @@ def test_few_iterations_are_made_at_a_higher_rate(table):
     assert few["outer_lr"] > many["outer_lr"]
     short, long = (planned(DatasetDistiller(), *table, s)[0] for s in (0.001, 60.0))
     assert short["outer_lr"] > long["outer_lr"]
+    numbers, _ = planned(DatasetDistillerRegressor(max_iter=5000), *table)
+    assert numbers["outer_lr"] == few["outer_lr"]
 
 
 def test_a_fixed_net_may_share_its_place_with_random_ones(table):
