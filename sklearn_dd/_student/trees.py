@@ -226,7 +226,8 @@ def _values(model: Any, soft: SoftTrees, n_outputs: int) -> Array:
     columns = model.classes_ if len(model.classes_) > 2 else model.classes_[1:]
     for k, (tree, root) in enumerate(zip(model.estimators_.ravel(), soft.roots, strict=True)):
         rows = slice(root, root + tree.tree_.node_count)
-        values[rows, columns[k % len(columns)]] = model.learning_rate * tree.tree_.value[:, 0, 0] * is_leaf[rows]
+        added = model.learning_rate * tree.tree_.value[:, 0, 0]
+        values[rows, columns[k % len(columns)]] = added * is_leaf[rows]
     return values
 
 

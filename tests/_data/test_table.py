@@ -90,7 +90,8 @@ def test_plain_numbers_need_no_table():
     assert is_table(FRAME[["income"]])
     assert not is_table(np.ones((2, 2)))
     assert not is_table(FRAME[["member"]])
-    assert not is_table(pd.DataFrame({"n": pd.array([1, 2], dtype="Int64"), "m": pd.Series([1, 2.5], dtype=object)}))
+    numbers = {"n": pd.array([1, 2], dtype="Int64"), "m": pd.Series([1, 2.5], dtype=object)}
+    assert not is_table(pd.DataFrame(numbers))
     assert is_table(pd.DataFrame({"n": ["1", "2"]}))
 
 

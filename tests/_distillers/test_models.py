@@ -33,7 +33,9 @@ from sklearn_dd import (
 from ..helpers import net
 
 NEAREST = KNeighborsClassifier(1)
-REGRESSORS = [Ridge(), KNeighborsRegressor(1), SVR(), KernelRidge(kernel="rbf"), RandomForestRegressor()]
+REGRESSORS = [
+    Ridge(), KNeighborsRegressor(1), SVR(), KernelRidge(kernel="rbf"), RandomForestRegressor(),
+]  # fmt: skip
 SHORT = {"max_iter": 60, "outer_lr": 0.05, "data_init": "real", "random_state": 0}
 
 
@@ -132,7 +134,7 @@ def test_a_model_draws_no_weights(hard):
 
 
 def test_a_net_needs_steps(hard):
-    with pytest.raises(ValueError, match="n_epochs=0 .* takes gradient steps"):
+    with pytest.raises(ValueError, match=r"n_epochs=0 .* takes gradient steps"):
         fitted(MLP, hard, n_epochs=0)
     assert fitted(NEAREST, hard, n_epochs=0, max_iter=1).lrs_.shape == (0, 1)
 

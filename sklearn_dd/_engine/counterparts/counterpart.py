@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..losses import Objective
 
-_LOG_SCALES = torch.arange(-8, 9) * math.log(4) / 2  # 1/256 to 256 per standard deviation, to begin with
+# 1/256 to 256 per standard deviation, to begin with
+_LOG_SCALES = torch.arange(-8, 9) * math.log(4) / 2
 _GOLDEN, _SECTIONS = (math.sqrt(5) - 1) / 2, 14
 
 

@@ -29,8 +29,8 @@ from sklearn_dd._engine.counterparts import (
 
 COUNTERPARTS = [
     NearestNeighbours(), NearestNeighbours(3), NearestNeighbours(p=1), NearestCentroid(),
-    GaussianClasses(smoothing=1e-3), KernelRidge(), KernelRidge(C=10, gamma=0.3, per_variance=False),
-    Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
+    GaussianClasses(smoothing=1e-3), KernelRidge(),
+    KernelRidge(C=10, gamma=0.3, per_variance=False), Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
     Linear(SQUARES, C=2, tol=1e-12), Net((5,), "tanh"),
     NeighbourMeans(2, width=100),
 ]  # fmt: skip
@@ -164,7 +164,7 @@ def test_the_kernel_ridge_is_that_of_scikit_learn():
 
 
 def test_the_width_of_the_kernel_is_that_of_scikit_learn():
-    x, _, new, found = outputs(KernelRidge())
+    x, *_, found = outputs(KernelRidge())
     *_, same = outputs(KernelRidge(gamma=1 / (4 * x.var()), per_variance=False))
     assert_allclose(found, same)
 
