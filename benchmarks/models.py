@@ -90,8 +90,8 @@ def mean(scores: list[Scores]) -> Scores:
 def page(kept: dict[str, Any]) -> str:
     """For each group of sets and size, the means over the sets: a row for each model."""
     text = (
-        "Balanced accuracy on a test part of 30 %, mean over sets and seeds. Cheap sets do not know\n"
-        f"the model. On a {MACHINE}.\n"
+        "Balanced accuracy on a test part of 30 %, mean over sets and seeds. Cheap sets do not\n"
+        f"know the model. On a {MACHINE}.\n"
     )
     for seconds, by_set in kept.items():
         for group, names in (("Development", DEVELOPMENT), ("Closed", CLOSED)):

@@ -114,7 +114,7 @@ def test_columns_with_other_values_are_named():
     table = Table.of(FRAME)
     with pytest.raises(ValueError, match="column 'age' has infinite values"):
         table.encode(FRAME.assign(age=np.inf))
-    with pytest.raises(ValueError, match="must have numbers in column 'age'.*but has others"):
+    with pytest.raises(ValueError, match=r"must have numbers in column 'age'.*but has others"):
         table.encode(FRAME.assign(age="old"))
     with pytest.raises(ValueError, match="several columns of the name 'age'"):
         is_table(pd.concat([FRAME, FRAME[["age"]]], axis=1))

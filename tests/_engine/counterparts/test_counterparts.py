@@ -30,7 +30,8 @@ from sklearn_dd._engine.counterparts import (
 COUNTERPARTS = [
     NearestNeighbours(), NearestNeighbours(3), NearestNeighbours(p=1), NearestCentroid(),
     GaussianClasses(smoothing=1e-3), KernelRidge(),
-    KernelRidge(C=10, gamma=0.3, per_variance=False), Linear(LOGISTIC, tol=1e-12), Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
+    KernelRidge(C=10, gamma=0.3, per_variance=False), Linear(LOGISTIC, tol=1e-12),
+    Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
     Linear(SQUARES, C=2, tol=1e-12), Net((5,), "tanh"),
     NeighbourMeans(2, width=100),
 ]  # fmt: skip
