@@ -148,7 +148,8 @@ def table(kept: dict[str, dict[str, Any]]) -> str:
     head = (
         "``DatasetDistiller(n_per_class=..., max_time=..., random_state=seed)``, one fit for each\n"
         f"seed; test accuracy over {INITS} fresh students (one, if the net is known). MNIST, USPS\n"
-        "and CIFAR-10 have their standard test set, the others a random 30 %. ± is the standard\n"
+        "and CIFAR-10 have their standard test set (CIFAR-10 as JPEG copies, from the folder that\n"
+        "``SKLEARN_DD_DATA`` names), the others a random 30 %. ± is the standard\n"
         "deviation, over students or seeds. *Best cheap set*: the same students on k-means\n"
         "centres, random samples, class means, herding or k-centres, the best on the test data.\n"
         f"*All*: the student on all training samples. One thread of a {MACHINE}.\n\n"

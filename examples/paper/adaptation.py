@@ -133,7 +133,7 @@ def adapt(
     schedule = {"n_per_class": 10, "n_steps": 10, "n_epochs": 3, "student": adam}
     distiller = DatasetDistiller(
         **schedule, init=train, labels="free", data_init="real", distill_lr=0.003, n_inits=1,
-        validation_fraction=0, max_iter=run.pick(200, 2000),
+        outer_lr=0.05, step_size_rate=0.2, validation_fraction=0, max_iter=run.pick(200, 2000),
     )  # fmt: skip
     few_images = len(here.X) < 10_000  # few enough for nets to memorise them
     X, y = varied(here, run.seed) if few_images else (here.X, here.y)

@@ -57,8 +57,8 @@ def fit_several_labels(n_labels: int, seed: int) -> float:
     torch.manual_seed(seed)
     distiller = DatasetDistiller(
         student=AlexNet, init=AlexNet(SHAPE, n_labels).state_dict(), n_epochs=N_EPOCHS,
-        distill_lr=1e-3, data_init="real", batch_size=N_REAL, max_iter=N_ITER,
-        validation_fraction=0, random_state=seed,
+        distill_lr=1e-3, data_init="real", outer_lr=0.05, step_size_rate=0.2,
+        batch_size=N_REAL, max_iter=N_ITER, validation_fraction=0, random_state=seed,
     )  # fmt: skip
     start = time.monotonic()
     distiller.fit(X, y)

@@ -43,8 +43,9 @@ def attacker(**settings: Any) -> DatasetDistiller:
     # The images come to suit the nets that they are distilled for. So a fifth of the nets and of
     # the real images is held out to choose the best iterate.
     return DatasetDistiller(
-        n_per_class=10, n_epochs=1, objective=TargetedAttack(0, 1), labels="free",
-        data_init="real", n_inits=1, validation_fraction=0.2, **settings,
+        n_per_class=10, n_steps=1, n_epochs=1, objective=TargetedAttack(0, 1), labels="free",
+        data_init="real", outer_lr=0.05, step_size_rate=0.2, n_inits=1, validation_fraction=0.2,
+        **settings,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def measure(run: Experiment) -> Iterator[Cell]:
     """MNIST, then CIFAR-10, whose iterations take ten times as long."""
     shared = {
         "init": "fixed", "labels": "free", "data_init": "noise", "distill_lr": 0.1,
-        "step_size_rate": 1.0, "validation_fraction": 0, "outer_lr": 0.025,
+        "step_size_rate": 1.0, "validation_fraction": 0, "outer_lr": 0.025, "random_share": 0,
     }  # fmt: skip
     ten = DatasetDistiller(1, n_epochs=5, student=LeNet, max_iter=run.pick(4000, 20000), **shared)
     yield from known(run, "MNIST", "10 images", "93.8", ten)

@@ -35,7 +35,8 @@ EARLIER = (
 def on_mnist(run: Experiment) -> tuple[DatasetDistiller, float]:
     """The distiller, fitted on MNIST, and the seconds that it took."""
     distiller = DatasetDistiller(
-        10, n_epochs=30, labels="soft", data_init="real", n_inits=1, validation_fraction=0,
+        10, n_steps=1, n_epochs=30, labels="soft", data_init="real", n_inits=1,
+        validation_fraction=0, step_size_rate=0.2,
         # Half of the time is for ridge regression, half for windows of a training with Adam.
         method=[Ridge(), Unrolled(window=10, micro_batch=128)], init=pytorch_default,
         student=NeuralNetClassifier(LeNet, optimizer=torch.optim.Adam),

@@ -115,7 +115,7 @@ class Bench:
         of = self.distiller
         for model, student in self.students.items():
             nets = train_pool(
-                *self.train, n_nets, student=of.student if student is None else student,
+                *self.train, n_nets, student=of.recipe_.student if student is None else student,
                 init=of.init if callable(of.init) else "random", n_epochs=n_epochs,
                 sample_shape=of.sample_shape, standardize=of.standardize, device=of.device,
                 random_state=self.evaluation["random_state"],

@@ -41,8 +41,8 @@ class BaseDistiller(FittedDistiller):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Real samples: a table, flat images, or images of shape (n_samples, height, width),
             (n_samples, channels, height, width) or (n_samples, height, width, channels). NumPy
-            arrays, memory maps, DataFrames and torch tensors. X is neither copied nor converted as
-            a whole.
+            arrays, memory maps, DataFrames and torch tensors. Arrays and memory maps are neither
+            copied nor converted as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels; 1 and 0 for each of several labels; or the numbers of a regression.
         sample_weight : array-like of shape (n_samples,), default=None

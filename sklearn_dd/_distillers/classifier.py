@@ -143,9 +143,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           then takes several times as long. Set ``validation_fraction=0``: the validation score,
           which is that of the learned schedule, may choose an iterate too early.
     distill_lr : float or None, default=None
-        Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
-        suit the student's optimiser, it takes the one with which students learn best on held-out
-        samples.
+        Initial value of the learned step sizes. ``None``: the plan decides. It takes 0.3, or the
+        longest step below with which students still learn at least half as much as with the best.
+        With Adam, or for 200 iterations or fewer, it takes the best of a few values.
     max_iter : int or None, default=None
         Largest number of outer iterations, which are gradient steps on the synthetic samples.
         ``None`` sets no limit.
@@ -274,8 +274,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
     are halved. After five such iterations in a row, the fit ends with a warning.
 
     The last iterate of the search is kept, unless earlier ones were better on held-out samples by
-    more than noise. If these do not include any after the start, the fit returns its start, with a
-    warning.
+    more than noise. If nothing was better than where the search began, or if the finished set is
+    worse than the best start, the fit returns that start, with a warning.
 
     References
     ----------

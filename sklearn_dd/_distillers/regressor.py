@@ -91,9 +91,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         The training that the synthetic samples are made for: the learned schedule alone, or
         ordinary loops too, as in ``DatasetDistiller``.
     distill_lr : float or None, default=None
-        Initial value of the learned step sizes. ``None``: the plan decides. Of a few values that
-        suit the student's optimiser, it takes the one with which students learn best on held-out
-        samples.
+        Initial value of the learned step sizes. ``None``: the plan decides. It takes 0.3, or the
+        longest step below with which students still learn at least half as much as with the best.
+        With Adam, or for 200 iterations or fewer, it takes the best of a few values.
     max_iter : int or None, default=None
         Largest number of outer iterations, which are gradient steps on the synthetic samples.
         ``None`` sets no limit.
@@ -104,7 +104,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     outer_lr : float or None, default=None
         Outer learning rate: the step size of Adam for samples and targets, in standard deviations
         of X and y. It is constant in the search, and falls to 0 along a cosine in the finish.
-        ``None``: the plan decides. It takes 0.05.
+        ``None``: the plan decides. It takes 0.05, or 0.02 for a
+        convolutional student whose ``method`` is left open.
     step_size_rate : float or None, default=None
         Outer learning rate of the step sizes, as a fraction of ``outer_lr``. If it is too large,
         step sizes may grow until training diverges. With 0 they stay at ``distill_lr``. ``None``:

@@ -150,6 +150,19 @@ def test_all_data_are_gone_through_often_enough(distiller, split):
     assert all_data["MLP"] > all_data["1-NN"]
 
 
+def test_all_data_teach_the_student_that_the_plan_took(split, monkeypatch):
+    given = []
+
+    def record(*args, **options):
+        given.append(options["student"])
+        return train_pool(*args, **options)
+
+    monkeypatch.setattr(bench, "train_pool", record)
+    distiller = DatasetDistiller(max_iter=1, random_state=0).fit(*split[:2])
+    compare(distiller, *split, baselines=[], models={}, n_inits=1, n_full=1, full_epochs=1)
+    assert given == [distiller.plan_["student"]]
+
+
 @pytest.mark.parametrize("call", [partial(compared, baselines=[]), all_baselines])
 def test_only_a_fitted_distiller_of_classes_can_be_compared(call, split):
     with pytest.raises(NotFittedError):
