@@ -34,7 +34,8 @@ from ..helpers import net
 
 NEAREST = KNeighborsClassifier(1)
 REGRESSORS = [
-    Ridge(), KNeighborsRegressor(1), SVR(), KernelRidge(kernel="rbf"), RandomForestRegressor(),
+    Ridge(), KNeighborsRegressor(1), SVR(), KernelRidge(kernel="rbf"),
+    RandomForestRegressor(random_state=0),
 ]  # fmt: skip
 SHORT = {"max_iter": 60, "outer_lr": 0.05, "data_init": "real", "random_state": 0}
 

@@ -34,7 +34,7 @@ def test_the_loss_is_that_of_the_best_scale_on_the_real_batch(counterpart):
     problem = of_model(counterpart)
     model, (x_real, y_real) = problem.student, problem.real
     (params,) = model.groups(problem.params)
-    outputs = model.apply(model.learn(params, problem.x, problem.y), x_real)
+    outputs = model.apply(model.learn(params, problem.x, problem.y), x_real).detach()
     found = Direct()(problem)
     expected = classification(scaled(classification, outputs, y_real), y_real)
     assert_allclose(found.loss, expected)
