@@ -18,13 +18,11 @@ from ._data import Array, Continuous, RealData, Targets, dense
 from ._engine import (
     AnyStudent,
     ModelFn,
-    Objective,
     Params,
     StudentFn,
     TargetKind,
     each_student,
     inner_steps,
-    mean_over_students,
     train_students,
     unroll,
 )
@@ -98,10 +96,10 @@ class Training:
         """Yield each group of students, and their parameters after the last step."""
         for student, params in each_student(self.student, self.params):
             for group in student.groups(params):
-                if isinstance(student, ModelFn):
-                    yield student, student.learn(group, self.x.detach(), self.y.detach())
-                else:
+                if isinstance(student, StudentFn):
                     yield student, train_students(student, group, self.x, self.y, self.lrs)
+                else:
+                    yield student, student.learn(group, self.x.detach(), self.y.detach())
 
     def scores(self, real: RealData, score: Score) -> Tensor:
         """The score of each student after the last step (n_inits,)."""
@@ -109,27 +107,18 @@ class Training:
 
     def step_scores(self, real: RealData, score: Score) -> Tensor:
         """Scores before the first step and after each step (T + 1, n_inits)."""
-        steps = inner_steps(self.x, self.y, self.lrs)
+        steps, student = inner_steps(self.x, self.y, self.lrs), self.student
+        assert isinstance(student, StudentFn)
         by_group = [
             torch.stack(
                 [
-                    score(self.student, carry[0], real)
-                    for carry in unroll(self.student, self.student.optimizer.start(group), steps)
+                    score(student, carry[0], real)
+                    for carry in unroll(student, student.optimizer.start(group), steps)
                 ]
             )
-            for group in self.student.groups(self.params)
+            for group in student.groups(self.params)
         ]
         return torch.cat(by_group, dim=1)
-
-    def negative_objective(self, real: RealData, objective: Objective) -> float:
-        """Minus the outer objective on ``real``, mean over students."""
-        total, groups = 0.0, list(self.trained())
-        for student, params in groups:
-            for x, y in real.in_order():
-                with torch.no_grad():
-                    loss = mean_over_students(objective, student.apply(params, x), y)
-                total -= float(loss) * len(y)
-        return total / len(groups) / len(real)
 
     def outputs(self, real: RealData) -> Tensor:
         """Outputs of the trained students (n_inits, n, n_outputs)."""

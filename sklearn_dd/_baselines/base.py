@@ -291,7 +291,7 @@ def _scorer(
     real, recipe, device = problem.real, problem.recipe, problem.device
     rows = _share_of_each_class(real.y, _MAX_ROWS, rng)
     seen = RealData(real.X, real.y, rows, recipe.units, _BATCH, device)
-    prior = recipe.prior(problem.spec, seed)
+    prior = recipe.prior(recipe.net(), seed)
     params = draw(prior, distinct(prior, _N_INITS), seed, Stream.HELD_OUT, device=device)
     y = real.targets.decode(class_labels(real.counts, schedule[1]).flatten(0, 1), learned=False)
 

@@ -80,8 +80,9 @@ class Recipe:
 
     def numbers(self, X: Any) -> Array:
         """Samples as numbers, whether they are a table or not."""
-        is_mixed = self.table is not None and hasattr(X, "columns")
-        return self.table.encode(X) if is_mixed else np.array(X)
+        if self.table is not None and hasattr(X, "columns"):
+            return self.table.encode(X)
+        return np.array(X)
 
     def chosen(self, student: Any = None) -> Any:
         """The student that is named, by default the one that the data were distilled for.

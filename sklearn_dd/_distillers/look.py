@@ -18,7 +18,6 @@ from .._engine import (
     ModelFn,
     Objective,
     Stream,
-    StudentFn,
     TargetKind,
     distinct,
     draw,
@@ -63,7 +62,7 @@ def examine(
         parts = losses_of_parts(goal, found, y)
         losses[id(student)].append(parts)
         scores.append(_score(found, y, targets.kind) if has_score else -float(parts.mean()))
-        if isinstance(student, StudentFn):  # a model may say that nothing can be said
+        if not isinstance(student, ModelFn):  # a model may say that nothing can be said
             dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
     each = [torch.stack(of).mean(0) for of in losses.values()]
     together = _together if objective is None else _mean_of
@@ -154,11 +153,10 @@ def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows
     n_trained = 3 * distilled.lrs.numel() * x.shape[1]  # a step takes three passes
     n_scored, each = min(max_rows, len(problem.training.rows)), 0.0
     for student, own in each_student(problem.student, params):
-        is_model = isinstance(student, ModelFn)
-        if is_model:  # learns when it is asked
-            own = student.learn(own, x, y)
-        # Normalisation over a batch needs two samples.
-        new = x[0, :1].expand(n_scored if is_model else 2, *x.shape[2:])
+        n_new = 2  # normalisation over a batch needs two samples
+        if is_model := isinstance(student, ModelFn):
+            own, n_new = student.learn(own, x, y), n_scored  # it learns when it is asked
+        new = x[0, :1].expand(n_new, *x.shape[2:])
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             student.apply(own, new)
         count = counter.get_total_flops()

@@ -45,7 +45,7 @@ from .._engine import (
     members,
     priors,
 )
-from .._student import Spec, acceleration, function_of, known_nets, prior_of, specify
+from .._student import Spec, StudentSpec, acceleration, function_of, known_nets, prior_of, specify
 from .objective import check_objective
 from .phases import Phase
 from .plan import (
@@ -223,6 +223,7 @@ class Problem:
         """The loop that improves ``distilled`` in place, until ``progress`` is 1."""
         p, prior = self.parameters, self.training_prior
         if p.random_share and isinstance(prior, Pool):
+            assert isinstance(self.spec, StudentSpec)  # several students have no pool
             prior = priors.Mixed(prior, priors.random(self.spec), p.random_share)
         return OuterLoop(
             distilled, method, self.student, prior, sample, objective,

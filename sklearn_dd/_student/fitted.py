@@ -37,8 +37,9 @@ class InUnits(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Any) -> Array:
         """Standardise samples (n, ...) and return them flat (n, n_features)."""
-        is_mixed = self.table is not None and hasattr(X, "columns")
-        X = self.table.encode(X) if is_mixed else np.asarray(X)
+        if self.table is not None and hasattr(X, "columns"):
+            X = self.table.encode(X)
+        X = np.asarray(X)
         chunks = self.units.chunks(X.reshape(len(X), -1))
         return np.concatenate([z.flatten(1).numpy() for z in chunks])
 

@@ -127,7 +127,14 @@ def specify(
                 f"student={student!r} must be one list of models and nets, such as "
                 "[LogisticRegression(), MLP]."
             )
-        return SeveralSpec([specify(each, sample_shape, targets, optimizer) for each in student])
+        return SeveralSpec([_specify(each, sample_shape, targets, optimizer) for each in student])
+    return _specify(student, sample_shape, targets, optimizer)
+
+
+def _specify(
+    student: Any, sample_shape: tuple[int, ...], targets: Targets, optimizer: Optimizer | None
+) -> StudentSpec | ModelSpec:
+    """The specification of one student."""
     if is_model(student):
         _check_kind(student, targets)
         function = ModelFn(counterpart_of(student, targets.n_outputs))
@@ -199,7 +206,17 @@ def function_of(
 ) -> StudentFn | ModelFn | Several:
     """The student or the students as the engine takes them."""
     if isinstance(spec, SeveralSpec):
-        return Several([function_of(member, device, loss, acceleration) for member in spec.members])
+        return Several([_function(member, device, loss, acceleration) for member in spec.members])
+    return _function(spec, device, loss, acceleration)
+
+
+def _function(
+    spec: StudentSpec | ModelSpec,
+    device: torch.device,
+    loss: Loss,
+    acceleration: Acceleration | None,
+) -> StudentFn | ModelFn:
+    """One student as the engine takes it."""
     if isinstance(spec, ModelSpec):
         return spec.function
     return student_fn(spec, device, loss, acceleration)

@@ -222,7 +222,8 @@ class Boosting:
 
 def _values(model: Any, soft: SoftTrees, n_outputs: int) -> Array:
     """What each leaf adds to the decision function of each class (n_nodes, n_outputs)."""
-    values, is_leaf = np.zeros((len(soft.shares), n_outputs)), soft.shares.any(1)
+    values = np.zeros((len(soft.shares), n_outputs))
+    is_leaf = soft.shares.sum(1) > 0
     columns = model.classes_ if len(model.classes_) > 2 else model.classes_[1:]
     for k, (tree, root) in enumerate(zip(model.estimators_.ravel(), soft.roots, strict=True)):
         rows = slice(root, root + tree.tree_.node_count)

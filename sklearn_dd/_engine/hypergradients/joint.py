@@ -50,11 +50,10 @@ class Joint(Method):
         """Return the mean of the losses, and its gradient."""
         several = problem.student
         assert isinstance(several, Several)
+        each = zip(self.methods, self.objectives, several.split(problem.params), strict=True)
         found = [
-            method(problem._replace(student=student, params=params, objective=objective))
-            for method, objective, (student, params) in zip(
-                self.methods, self.objectives, several.split(problem.params), strict=True
-            )
+            method(problem._replace(student=student, params=params, objective=objective))  # type: ignore[arg-type]
+            for method, objective, (student, params) in each
         ]
         losses = torch.stack([each.loss for each in found])
         mean, shares = losses.mean(), torch.full_like(losses, 1 / len(losses))
