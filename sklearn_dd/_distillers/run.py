@@ -18,7 +18,8 @@ from .phases import Phase
 from .problem import Problem
 
 _FACTORS = (1.0, 0.85, 0.7, 0.5)  # of the step sizes, from which the best is taken in the end,
-_FEWEST, _MOST, _SHARE = 12, 64, 1 / 50  # by as many students as a share of the budget allows
+_FEWEST, _MOST, _SHARE = 12, 64, 1 / 50  # by as many students as a share of the budget allows,
+_TOO_FEW = 3  # or by none
 _MAX_ROWS = 500  # that they are scored on
 _CLOSING = 1 / 50  # of a time limit, which the last looks take
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
@@ -144,9 +145,10 @@ class Run:
         notice.
         """
         rows = self.problem.everything.rows
-        n = affordable(self.problem, self.distilled, _SHARE, _MAX_ROWS)
-        n_students = max(_FEWEST, min(_MOST, n // len(_FACTORS)))
-        look = looker(self.problem, self.distilled, rows, n_students, _MAX_ROWS)
+        n = affordable(self.problem, self.distilled, _SHARE, _MAX_ROWS) // len(_FACTORS)
+        if n < _TOO_FEW:
+            return
+        look = looker(self.problem, self.distilled, rows, max(_FEWEST, min(_MOST, n)), _MAX_ROWS)
         if look is None:
             return
         end, found = self.distilled.snapshot(), []
