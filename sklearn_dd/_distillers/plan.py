@@ -210,7 +210,7 @@ def suits_windows(plan: Plan, spec: Spec, student: AnyStudent, targets: Targets)
 
 def plan_learning(
     plan: Plan, *, by_windows: bool, init: Any, is_known: bool, has_plenty: bool, kind: TargetKind,
-    takes_steps: bool,
+    takes_steps: bool, has_models: bool,
 ) -> None:  # fmt: skip
     """Decide how students learn and how the set is learned, but for what is measured.
 
@@ -241,6 +241,8 @@ def plan_learning(
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
     if by_windows:
         plan.decide("outer_lr", _OUTER_LR, "for this method")
+    if has_models:  # their iterations take long
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for models")
     if kind is TargetKind.CONTINUOUS:
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for numbers")
     if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps

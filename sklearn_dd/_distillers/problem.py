@@ -163,7 +163,7 @@ class Problem:
         plan_learning(
             plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
-            takes_steps=spec.takes_steps,
+            takes_steps=spec.takes_steps, has_models=not isinstance(spec, StudentSpec),
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X
