@@ -237,6 +237,21 @@ def plan_learning(
     elif is_free:
         plan.decide("labels", "free", "it serves one net alone, and real samples are many")
     plan.decide("labels", "hard", "any model can learn from them")
+    _plan_outer_lr(plan, is_free, by_windows, has_models, kind)
+    plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
+    plan.decide(
+        "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
+    )
+    plan.decide("n_inits", 1, "more iterations do more than more students")
+    if init == "fixed" and not has_plenty:
+        plan.decide("random_share", 0.5, "so that the set does not fit few samples too well")
+    plan.decide("random_share", 0.0, "students start as init says")
+
+
+def _plan_outer_lr(
+    plan: Plan, is_free: bool, by_windows: bool, has_models: bool, kind: TargetKind
+) -> None:
+    """Decide the outer learning rate."""
     if is_free:
         plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
     if by_windows:
@@ -248,14 +263,6 @@ def plan_learning(
     if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps
         plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
     plan.decide("outer_lr", _OUTER_LR, "for many iterations")
-    plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
-    plan.decide(
-        "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
-    )
-    plan.decide("n_inits", 1, "more iterations do more than more students")
-    if init == "fixed" and not has_plenty:
-        plan.decide("random_share", 0.5, "so that the set does not fit few samples too well")
-    plan.decide("random_share", 0.0, "students start as init says")
 
 
 def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bool:
