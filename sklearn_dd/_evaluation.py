@@ -46,7 +46,7 @@ class Evaluation(NamedTuple):
         Mean and standard deviation of ``scores``.
     scores : ndarray of shape (n_inits,)
         Score of each student after the whole schedule: accuracy, R² for regression, or the score
-        that ``scoring`` names.
+        that ``scoring`` names. Of several students, (n_students, n_inits).
     step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
         Scores before the first gradient step and after each step, with ``each_step=True``.
         Otherwise one row, the scores after the last step.

@@ -271,7 +271,9 @@ class Baseline(FittedClassifier, BaseDistiller):
             problem.parameters.n_steps, units, rng, choose=choose,
             limit=_MAX_VALUES // real.X.shape[1],
         )  # fmt: skip
-        return units.inverse(z.reshape(-1, *units.sample_shape)).numpy()
+        X = units.inverse(z.reshape(-1, *units.sample_shape))
+        table = problem.recipe.table
+        return (X if table is None else table.snap(X)).numpy()
 
     def _checked_step_sizes(self) -> list[float]:
         sizes = np.asarray(self.step_sizes)

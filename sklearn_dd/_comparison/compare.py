@@ -140,6 +140,8 @@ def compare(
     models = _models(seed) if models is None else models
     _check_sets(baselines)
     _check_names([*own, *own_models], students, models)
+    models = {**models, **{name: each for name, each in students.items() if is_model(each)}}
+    students = {name: each for name, each in students.items() if not is_model(each)}
     bench = Bench(
         distiller,
         (X_train, y_train),

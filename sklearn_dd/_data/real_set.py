@@ -54,7 +54,7 @@ def classification_data(
             f"n_per_class={n_per_class}. Give one of them."
         )
     targets: Targets
-    frame, table = X, Table.of(X) if is_table(X) else None
+    frame, table = X, _table(X, sample_weight)
     X = X if table is None else table.encode(X)
     if multilabel and is_multilabel(y):
         X, y, input_shape = multilabel_set(estimator, X, y)
@@ -80,7 +80,7 @@ def regression_data(
     estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int, sample_weight: Any = None
 ) -> RealSet:
     """Check the X and y of a regressor."""
-    frame, table = X, Table.of(X) if is_table(X) else None
+    frame, table = X, _table(X, sample_weight)
     X = X if table is None else table.encode(X)
     X, y, input_shape = regression_set(estimator, X, y)
     if table is not None:
@@ -96,6 +96,15 @@ def regression_data(
     counts = np.array([n_samples // n_steps])
     y = targets.encode(y).numpy()
     return RealSet(X, y, strata, input_shape, targets, counts, weights, table)
+
+
+def _table(X: Any, sample_weight: Any) -> Table | None:
+    """How X is encoded, if it is a table; rows of weight 0 have no say."""
+    if not is_table(X):
+        return None
+    if sample_weight is not None and np.shape(sample_weight) == (len(X),):
+        X = X[np.asarray(sample_weight) != 0]
+    return Table.of(X)
 
 
 def _rarest_labels(y: Array) -> Array:

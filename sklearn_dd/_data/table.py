@@ -82,7 +82,7 @@ def _has_numbers(column: Any) -> bool:
 
 
 def _is_date(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "O") == "M"
+    return getattr(dtype, "kind", "O") in "Mm"
 
 
 def _is_extension(dtype: Any) -> bool:
@@ -226,9 +226,12 @@ def _column(values: Any) -> Column:
 
 
 def _numbers(values: Any) -> Array:
-    """Numbers as float64; dates as days."""
+    """Numbers as float64; dates, on the clock of their time zone, and durations as days."""
     if _is_date(values.dtype):
-        seconds = values.to_numpy(dtype="datetime64[us]", na_value=np.datetime64("NaT"))
+        if getattr(values.dtype, "tz", None) is not None:
+            values = values.dt.tz_localize(None)
+        kind = "datetime64[us]" if values.dtype.kind == "M" else "timedelta64[us]"
+        seconds = values.to_numpy(dtype=kind)
         days = seconds.astype(np.int64) / 86_400e6
         return np.where(np.isnat(seconds), np.nan, days)
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -282,10 +285,14 @@ def _decoded(column: Column, z: Array, pd: Any) -> Any:
         numbers = np.where(z[:, 1] > 0.5, np.nan, numbers)
     if _is_date(column.dtype):
         microseconds = np.where(np.isnan(numbers), 0, numbers * 86_400e6).round().astype(np.int64)
-        dates = microseconds.astype("datetime64[us]")
-        dates[np.isnan(numbers)] = np.datetime64("NaT")
-        zone = getattr(column.dtype, "tz", None) and "UTC"
-        return pd.Series(dates).dt.tz_localize(zone).astype(column.dtype)
+        kind = "datetime64[us]" if column.dtype.kind == "M" else "timedelta64[us]"
+        dates = microseconds.astype(kind)
+        dates[np.isnan(numbers)] = "NaT"
+        found, zone = pd.Series(dates), getattr(column.dtype, "tz", None)
+        if zone is not None:  # an hour that the clock skips or repeats has a neighbour that is one
+            first = np.ones(len(found), bool)
+            found = found.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+        return found.astype(column.dtype)
     if _is_extension(column.dtype) or column.dtype == object:
         make = _python_type(column)
         return pd.Series([None if np.isnan(n) else make(n) for n in numbers], dtype=column.dtype)

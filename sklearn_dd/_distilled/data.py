@@ -107,8 +107,9 @@ class DistilledData(_Triple):
 
         Parameters
         ----------
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            The architecture. ``None`` takes the one that the data were distilled for. A file holds
+        student : None, nn.Module class, skorch net or scikit-learn model, default=None
+            What to train. ``None`` takes what the data were distilled for; of several students, the
+            first. A file holds
             its name only. After ``load_distilled``, a student of this package is built by its name;
             an ``MLP`` takes the place of any other, with a warning. A class is trained by the
             optimiser that the data were distilled for, a skorch net by its own.
@@ -124,8 +125,8 @@ class DistilledData(_Triple):
 
         Returns
         -------
-        NeuralNetClassifier or NeuralNetRegressor
-            A fitted skorch net that takes samples in the units of X. Columns of a DataFrame must be
+        NeuralNetClassifier, NeuralNetRegressor, Pipeline or TransformedTargetRegressor
+            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the units of X. Columns of a DataFrame must be
             in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
             predictions in the units of y.
         """
@@ -134,6 +135,8 @@ class DistilledData(_Triple):
         chosen = recipe.chosen(student)
         first = first_of(chosen)
         if is_model(first):
+            if init is not None:
+                raise ValueError(f"init is for nets, but student={first!r} draws no weights.")
             return fit_model(
                 first, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
             )
@@ -176,9 +179,10 @@ class DistilledData(_Triple):
             Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
             Number of students. Each net of a pool is used at most once, a single known net once.
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture. ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        student : None, nn.Module class, skorch net, scikit-learn model or list, default=None
+            Another student. ``None`` takes what the data were distilled for. A class is trained by
+            the optimiser that the data were distilled for, a skorch net by its own. A model is
+            fitted ``n_inits`` times if it draws at random, else once. Of a list, each is scored.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             Another weight prior. ``None`` takes the prior that the data were distilled for. Another
             architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
@@ -207,7 +211,8 @@ class DistilledData(_Triple):
         -------
         Evaluation
             ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
-            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits). With several students,
+            ``scores`` has a row for each.
         """
         recipe = self._known_recipe()
         chosen = recipe.chosen(student)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import check_scoring
 
-from .._data import Array
+from .._data import Array, dense
 from .._evaluation import Evaluation
 from .._student import fit_model, is_random
 from .recipe import Recipe
@@ -56,6 +56,7 @@ def evaluate_model(
                 f"{name}={value!r} is for nets, but student={model!r} takes no gradient steps. "
                 f"Leave {name} out."
             )
+    y = np.asarray(dense(y))
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     seeds = np.random.default_rng(seed).integers(2**31, size=n_fits if is_random(model) else 1)
     made_of = recipe.units, recipe.targets, X_syn, y_syn

@@ -213,7 +213,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
 
     Attributes
     ----------
-    X_syn_ : ndarray of shape (n, n_features) or (n, ...)
+    X_syn_ : ndarray of shape (n, n_features) or (n, ...), or DataFrame
         Synthetic samples in the units and the layout of X, ordered by step, and by class within a
         step.
     y_syn_ : ndarray of shape (n,) or (n, n_classes)
@@ -244,8 +244,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         samples, ``"validation_iter"`` has the number of iterations done, ``"validation_score"`` the
         accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
         finite. For a multilabel y or another objective, the score is minus the mean objective.
-    student_ : NeuralNetClassifier
-        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+    student_ : NeuralNetClassifier or Pipeline
+        A skorch net that was trained on the distilled data alone; or a scikit-learn model in a
+        pipeline that standardises. Of several students, the first. It takes samples in the units of
         X. It predicts class labels or, for a multilabel y, 1 and 0 for each label.
     acceleration_ : dict
         How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a

@@ -86,9 +86,14 @@ def _for_all(
     method: Method, student: AnyStudent, given: Objective | None, usual: Objective
 ) -> Method:
     """The method for nets, and the direct gradient for models."""
-    methods = [method if isinstance(s, StudentFn) else Direct() for s in members(student)]
     if not isinstance(student, Several):
-        return methods[0]
+        return method if isinstance(student, StudentFn) else Direct()
+    # Nets have a copy each: what a method carries must not get from one net to another.
+    methods = [
+        copy.deepcopy(method) if isinstance(s, StudentFn) and not _is_plain(method)
+        else method if isinstance(s, StudentFn) else Direct()
+        for s in members(student)
+    ]  # fmt: skip
     objectives = [given or part.default_objective or usual for part in methods]
     return Joint(methods, objectives, is_positive=given is None)
 

@@ -35,6 +35,7 @@ from .._engine import (
     Reducer,
     Stream,
     StudentFn,
+    TargetKind,
     Weights,
     distinct,
     draw,
@@ -156,6 +157,12 @@ class Problem:
         init = known_nets(p.init)
         prior = prior_of(init, spec, seed)
         student = function_of(spec, device, targets.loss)
+        has_models = not all(isinstance(s, StudentFn) for s in members(student))
+        if has_models and p.labels == "free" and targets.kind is not TargetKind.CONTINUOUS:
+            raise ValueError(
+                f"labels='free' are for nets alone, but student is {spec.name}: a model takes "
+                "classes, or shares of them. Use 'hard' or 'soft'."
+            )
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
         if by_windows:  # a skorch net keeps its own optimiser
             spec = specify(p.student, shape, targets, Adam())
@@ -163,7 +170,7 @@ class Problem:
         plan_learning(
             plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
-            takes_steps=spec.takes_steps, has_models=not isinstance(spec, StudentSpec),
+            takes_steps=spec.takes_steps, has_models=has_models,
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X

@@ -157,12 +157,12 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
 
     Attributes
     ----------
-    X_syn_ : ndarray of shape (n_samples, n_features) or (n_samples, ...)
+    X_syn_ : ndarray of shape (n_samples, n_features) or (n_samples, ...), or DataFrame
         Synthetic samples in the units and the layout of X, ordered by step.
     y_syn_ : ndarray of shape (n_samples,)
         Targets of the synthetic samples, in the units of y.
     lrs_ : ndarray of shape (n_epochs, n_steps)
-        Step size of each gradient step.
+        Step size of each gradient step; (0, n_steps) if no student takes gradient steps.
     plan_ : Plan
         The parameters that may be left to the plan, with the values that the fit took and the
         reasons. A mapping, which can be printed, changed, and passed back as parameters.
@@ -179,8 +179,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     history_ : dict of lists
         As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
         mean objective.
-    student_ : NeuralNetRegressor
-        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+    student_ : NeuralNetRegressor or TransformedTargetRegressor
+        A skorch net that was trained on the distilled data alone, or a scikit-learn model. Of
+        several students, the first. It takes samples in the units of
         X and predicts in the units of y.
     acceleration_ : dict
         How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a

@@ -53,11 +53,8 @@ class FittedDistiller(
     def _publish(self, problem: Problem, distilled: DistilledSet, run: Run) -> Self:
         """Set the fitted attributes."""
         recipe, targets = problem.recipe, problem.real.targets
-        x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
-        numbers = recipe.units.inverse(x.flatten(0, 1)).numpy()
-        self.X_syn_ = numbers if recipe.table is None else recipe.table.decode(numbers)
-        self.y_syn_ = targets.decode(y.flatten(0, 1), distilled.learns_labels)
-        self.lrs_ = lrs.numpy()
+        self.X_syn_, self.y_syn_ = _as_the_user_has_them(problem, distilled)
+        self.lrs_ = distilled.lrs.detach().cpu().numpy()
         if not isinstance(targets, Continuous):
             self.classes_ = targets.values
             counts = problem.real.counts * self.lrs_.shape[1]
@@ -179,9 +176,10 @@ class FittedDistiller(
             Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
             Number of students. Each net of a pool is used at most once, a single known net once.
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture. ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        student : None, nn.Module class, skorch net, scikit-learn model or list, default=None
+            Another student. ``None`` takes what the data were distilled for. A class is trained by
+            the optimiser that the data were distilled for, a skorch net by its own. A model is
+            fitted ``n_inits`` times if it draws at random, else once. Of a list, each is scored.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             Another weight prior. ``None`` takes the prior that the data were distilled for. Another
             architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
@@ -208,7 +206,8 @@ class FittedDistiller(
         -------
         Evaluation
             ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
-            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits). With several students,
+            ``scores`` has a row for each.
 
         See Also
         --------
@@ -254,6 +253,32 @@ class FittedDistiller(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _as_the_user_has_them(problem: Problem, distilled: DistilledSet) -> tuple[Any, Array]:
+    """Distilled samples and labels in the units and the layout of X and y."""
+    recipe = problem.recipe
+    x, y = (t.detach().cpu().flatten(0, 1) for t in (distilled.x, distilled.y))
+    numbers = recipe.units.inverse(x).numpy()
+    X = numbers if recipe.table is None else recipe.table.decode(numbers)
+    return X, problem.real.targets.decode(y, distilled.learns_labels)
+
+
+def try_models(problem: Problem, distilled: DistilledSet) -> None:
+    """Fit each scikit-learn model to a set, so that one that cannot learn from it says so early."""
+    spec, recipe = problem.spec, problem.recipe
+    for each in spec.members if isinstance(spec, SeveralSpec) else [spec]:
+        if isinstance(each, ModelSpec):
+            X, y = _as_the_user_has_them(problem, distilled)
+            try:
+                made_of = recipe.units, recipe.targets, X, y
+                fit_model(each.model, *made_of, problem.seed, recipe.table).predict(X[:1])
+            except Exception as error:
+                error.add_note(
+                    f"student={each.model!r} cannot learn from {len(X)} distilled samples. Change "
+                    "its parameters, or distil more samples."
+                )
+                raise
 
 
 def _gives_probabilities(distiller: Any) -> bool:

@@ -71,7 +71,8 @@ class DistilledSet:
         """The samples, (n_steps, batch, *sample_shape)."""
         if self.snap is None:
             return self.free_x
-        return self.free_x + (self.snap(self.free_x.detach()) - self.free_x.detach())
+        fixed = self.free_x.detach()
+        return self.snap(fixed) + (self.free_x - fixed)  # the bracket is 0, and has the gradient
 
     @property
     def y(self) -> Tensor:

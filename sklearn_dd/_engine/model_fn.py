@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from .carry import Params
 from .counterparts import Counterpart
@@ -27,9 +28,13 @@ class ModelFn:
     ----------
     counterpart : Counterpart
         What the model says of new samples, as a function of those that it learned from.
+    takes_shares : bool, default=True
+        Whether the model can learn that a sample belongs to several classes in part. Another one
+        learns the likeliest class.
     """
 
     counterpart: Counterpart
+    takes_shares: bool = True
 
     def groups(self, params: Params) -> list[Params]:
         """The parameters of each model that differs from the others."""
@@ -38,7 +43,10 @@ class ModelFn:
 
     def learn(self, params: Params, x: Tensor, y: Tensor) -> Params:
         """The parameters after training on all mini-batches, with a graph to x and y."""
-        return {**params, "x": x.flatten(0, 1).flatten(1), "y": y.flatten(0, 1)}
+        x, y = x.flatten(0, 1).flatten(1), y.flatten(0, 1)
+        if not self.takes_shares:
+            y = one_hot(y.argmax(1), y.shape[1]).to(y)
+        return {**params, "x": x, "y": y}
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
         """Outputs (n, n_outputs) in the model's own units."""

@@ -1,6 +1,6 @@
 """Students: their specification, as pure functions for the engine, and as skorch nets."""
 
-from .fitted import fit_model, is_random, weighted_rows
+from .fitted import fit_model, is_random, seeded, weighted_rows
 from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
 from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, rebuilt, specify
@@ -28,6 +28,7 @@ __all__ = [
     "prior_of",
     "rebuilt",
     "replay_student",
+    "seeded",
     "specify",
     "state_of",
     "student_fn",

@@ -7,11 +7,15 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 from sklearn.utils.validation import has_fit_parameter
 
 from .._data import Array, Continuous, Multilabel, Standardize, Table, Targets
+
+_STEADY = LogisticRegression, Ridge, RidgeClassifier, SVC  # their seed changes next to nothing
 
 
 class InUnits(TransformerMixin, BaseEstimator):
@@ -46,7 +50,12 @@ class InUnits(TransformerMixin, BaseEstimator):
 
 def is_random(model: BaseEstimator) -> bool:
     """Whether a seed that the user has not set changes what the model learns."""
-    return bool(_open_seeds(model))
+    return bool(_open_seeds(model)) and not isinstance(model, _STEADY)
+
+
+def seeded(model: BaseEstimator, seed: int) -> Any:
+    """A copy whose open seeds are set."""
+    return clone(model).set_params(**dict.fromkeys(_open_seeds(model), seed))
 
 
 def _open_seeds(model: BaseEstimator) -> list[str]:
@@ -69,8 +78,7 @@ def fit_model(
     It predicts for samples in the units of X. Labels that were learned become rows with weights; a
     model that takes no weights gets the likeliest class.
     """
-    model = clone(model)
-    model.set_params(**dict.fromkeys(_open_seeds(model), seed))
+    model = seeded(model, seed)
     takes_weights = has_fit_parameter(model, "sample_weight")
     pipeline = Pipeline([("units", InUnits(units, table)), ("model", model)])
     if isinstance(targets, Continuous):

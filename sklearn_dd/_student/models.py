@@ -33,7 +33,8 @@ from sklearn.tree import (
 from .._engine import counterparts as of
 from .trees import Boosting, Forest
 
-_MOST = 1e6  # C of a model without a penalty
+_MOST = 1e8  # C of a model without a penalty
+_MOST_LOGISTIC = 1e3  # where the optimum is searched for
 
 Make = Callable[[Any, int], of.Counterpart]
 """(model, number of outputs) -> its counterpart."""
@@ -45,17 +46,19 @@ def _logistic(model: LogisticRegression, n_outputs: int) -> of.Counterpart:
         class_weight=(None,),
     )  # fmt: skip
     # Two weight vectors, one for each class, have half of the penalty of their difference.
-    C = min(model.C, _MOST)
+    C = min(model.C, _MOST_LOGISTIC)
     return of.Linear(of.LOGISTIC, C=C / 2 if n_outputs == 2 else C)
 
 
 def _ridge(model: RidgeClassifier, n_outputs: int) -> of.Counterpart:
     _check(model, fit_intercept=(True,), positive=(False,), class_weight=(None,))
-    return of.Linear(of.SQUARES, C=_inverse(model.alpha))
+    return of.LeastSquares(_inverse(model.alpha))
 
 
 def _linear_machine(model: LinearSVC, n_outputs: int) -> of.Counterpart:
-    _check(model, penalty=("l2",), fit_intercept=(True,), class_weight=(None,))
+    _check(
+        model, penalty=("l2",), loss=("squared_hinge",), fit_intercept=(True,), class_weight=(None,)
+    )
     return of.Linear(of.SQUARED_HINGE, C=model.C)
 
 
@@ -72,7 +75,7 @@ def _neighbours(model: KNeighborsClassifier, n_outputs: int) -> of.Counterpart:
 
 
 def _centroid(model: NearestCentroid, n_outputs: int) -> of.Counterpart:
-    _check(model, metric=("euclidean",), shrink_threshold=(None,))
+    _check(model, metric=("euclidean",), shrink_threshold=(None,), priors=("uniform",))
     return of.NearestCentroid()
 
 
@@ -87,12 +90,15 @@ def _net(model: MLPClassifier | MLPRegressor, n_outputs: int) -> of.Counterpart:
 
 
 def _forest(model: Any, n_outputs: int) -> of.Counterpart:
-    _check(model, class_weight=(None,))
+    _check(
+        model, criterion=("gini", "entropy", "log_loss", "squared_error", "friedman_mse"),
+        class_weight=(None,),
+    )  # fmt: skip
     return Forest(model)
 
 
 def _boosting(model: Any, n_outputs: int) -> of.Counterpart:
-    _check(model, loss=("log_loss", "squared_error"), init=(None,))
+    _check(model, loss=("log_loss", "squared_error"), init=(None,), subsample=(1.0,))
     return Boosting(model)
 
 
@@ -112,7 +118,7 @@ def _binned_boosting(model: Any, n_outputs: int) -> of.Counterpart:
 
 def _least_squares(model: LinearRegression | Ridge, n_outputs: int) -> of.Counterpart:
     _check(model, fit_intercept=(True,), positive=(False,))
-    return of.Linear(of.SQUARES, C=_inverse(getattr(model, "alpha", 0.0)))
+    return of.LeastSquares(_inverse(getattr(model, "alpha", 0.0)))
 
 
 def _machine_for_numbers(model: SVR, n_outputs: int) -> of.Counterpart:
@@ -187,15 +193,16 @@ def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
     n_outputs : int
         Number of classes.
     """
-    make = next((COUNTERPARTS[kind] for kind in type(model).__mro__ if kind in COUNTERPARTS), None)
-    if make is None:
+    kinds = (kind for kind in type(model).__mro__ if kind in COUNTERPARTS)
+    kind = next(kinds, None)
+    if kind is None or not kind().get_params().keys() <= model.get_params().keys():
         known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
         raise TypeError(
             f"student={model!r} has no differentiable counterpart to distil for. Take one of "
             f"{known}, or a net. To score {type(model).__name__} on the result, pass it to "
             "evaluate or compare."
         )
-    return make(model, n_outputs)
+    return COUNTERPARTS[kind](model, n_outputs)
 
 
 def _check(model: Any, **allowed: tuple[Any, ...]) -> None:

@@ -19,6 +19,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import has_fit_parameter
 
 from .._data import Continuous, Targets
 from .._engine import (
@@ -127,7 +129,13 @@ def specify(
                 f"student={student!r} must be one list of models and nets, such as "
                 "[LogisticRegression(), MLP]."
             )
-        return SeveralSpec([_specify(each, sample_shape, targets, optimizer) for each in student])
+        members = [_specify(each, sample_shape, targets, optimizer) for each in student]
+        if len({repr(each.optimizer) for each in members if each.takes_steps}) > 1:
+            raise ValueError(
+                f"student={student!r} has nets with different optimisers, which cannot share their "
+                "step sizes. Give all nets the same one."
+            )
+        return SeveralSpec(members)
     return _specify(student, sample_shape, targets, optimizer)
 
 
@@ -137,7 +145,10 @@ def _specify(
     """The specification of one student."""
     if is_model(student):
         _check_kind(student, targets)
-        function = ModelFn(counterpart_of(student, targets.n_outputs))
+        takes_shares = isinstance(targets, Continuous) or has_fit_parameter(
+            student, "sample_weight"
+        )
+        function = ModelFn(counterpart_of(student, targets.n_outputs), takes_shares)
         return ModelSpec(student, function, sample_shape)
     return choose_student(student, sample_shape, targets, optimizer)
 
@@ -158,9 +169,11 @@ def _check_kind(model: BaseEstimator, targets: Targets) -> None:
 
 
 def named(student: Any, targets: Targets) -> Any:
-    """The list that ``"any"`` stands for, or the student as it is."""
-    is_name = isinstance(student, str) and student == "any"
-    return any_model(targets) if is_name else student
+    """The list that ``"any"`` stands for, the only student of a list, or the student as it is."""
+    if isinstance(student, str) and student == "any":
+        return any_model(targets)
+    is_single = isinstance(student, list | tuple) and len(student) == 1
+    return student[0] if is_single and not isinstance(student[0], list | tuple) else student
 
 
 def any_model(targets: Targets) -> list[BaseEstimator]:
@@ -191,7 +204,14 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
         return built_in(name, arguments)
     known = kinds[name]().get_params()
     kept = {k: v for k, v in arguments.items() if k in known}
-    return kinds[name](**kept) if all(map(_is_simple, kept.values())) else None
+    if not all(map(_is_simple, kept.values())):
+        return None
+    model = kinds[name](**kept)
+    try:
+        model._validate_params()
+    except InvalidParameterError:  # the file holds what describes a value, and not the value
+        return None
+    return model
 
 
 def _is_simple(value: Any) -> bool:

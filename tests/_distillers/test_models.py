@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVC, SVR, LinearSVC
 from skorch import NeuralNetClassifier
 from torch.nn import functional as F
 
@@ -28,6 +30,8 @@ from sklearn_dd import (
     all_baselines,
     attack_report,
     compare,
+    load_distilled,
+    save_distilled,
 )
 
 from ..helpers import net
@@ -120,11 +124,49 @@ def test_a_search_over_the_models_parameters(hard):
         (Ridge(), ValueError, "because y is multiclass. Take a classifier"),
         (RidgeClassifier(alpha=[1, 2]), ValueError, "alpha=.* must be one number"),
         (HistGradientBoostingClassifier(), ValueError, "cannot split 3 distilled samples"),
+        (LogisticRegressionCV(), TypeError, "no differentiable counterpart"),
+        (LinearSVC(loss="hinge"), ValueError, "has loss='hinge'"),
+        (
+            [NeuralNetClassifier(MLP, optimizer=torch.optim.Adam), MLP],
+            ValueError,
+            "nets with different optimisers",
+        ),
     ],
 )
 def test_what_cannot_be_a_student_is_named(hard, student, error, message):
     with pytest.raises(error, match=message):
         fitted(student, hard)
+
+
+def test_a_model_that_cannot_learn_from_so_few_samples_says_so_before_the_fit(hard):
+    with pytest.raises(ValueError, match="n_neighbors") as caught:
+        fitted(KNeighborsClassifier(), hard, max_time=600, max_iter=None)
+    assert "cannot learn from 3 distilled samples" in caught.value.__notes__[0]
+
+
+def test_labels_that_are_numbers_are_for_nets(hard):
+    with pytest.raises(ValueError, match=r"labels='free' are for nets alone"):
+        fitted(LogisticRegression(), hard, labels="free")
+
+
+def test_a_list_of_one_student_is_that_student(hard, tmp_path):
+    distiller = fitted([KNeighborsClassifier(3)], hard, n_per_class=2, max_iter=1)
+    save_distilled(tmp_path / "set", distiller)
+    student = load_distilled(tmp_path / "set").train()
+    assert student[-1].n_neighbors == distiller.student_[-1].n_neighbors == 3
+
+
+def test_nets_of_several_widths_have_a_method_each(hard):
+    students = [MLP, partial(MLP, width=16), NEAREST]
+    distiller = fitted(students, hard, method="ridge", max_iter=12)
+    assert distiller.evaluate(*hard, n_inits=2).scores.min() > 0.4
+
+
+def test_a_file_that_cannot_hold_an_argument_knows_no_model(hard, tmp_path):
+    distiller = fitted(KNeighborsClassifier(1), hard, max_iter=1)
+    distiller.recipe_.description["student_arguments"]["algorithm"] = "RandomState"
+    save_distilled(tmp_path / "set", distiller)
+    assert load_distilled(tmp_path / "set").recipe.chosen() is None
 
 
 def test_a_model_draws_no_weights(hard):

@@ -4,16 +4,16 @@ from .counterpart import Counterpart, scaled
 from .kernels import KernelRidge
 from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours, NeighbourMeans
 from .nets import Net
-from .optimum import LOGISTIC, SQUARED_HINGE, SQUARES, ConvexLoss, Linear
+from .optimum import LOGISTIC, SQUARED_HINGE, ConvexLoss, LeastSquares, Linear
 
 __all__ = [
     "LOGISTIC",
     "SQUARED_HINGE",
-    "SQUARES",
     "ConvexLoss",
     "Counterpart",
     "GaussianClasses",
     "KernelRidge",
+    "LeastSquares",
     "Linear",
     "NearestCentroid",
     "NearestNeighbours",

@@ -105,5 +105,8 @@ class GaussianClasses:
         means = (y.T @ x) / n
         variances = ((y.T @ x.square()) / n - means.square()).clamp(min=0)
         variances = variances + self.smoothing * x.var(0, unbiased=False).max()
-        away = (new[:, None] - means).square() / variances
-        return -0.5 * (away + variances.log()).sum(2) + (n[:, 0] / n.sum()).log()
+        # The squares of differences, multiplied out: (n, n_classes, n_features) would be large.
+        wide, centre, precision = new.double(), means.double(), 1 / variances.double()
+        away = wide.square() @ precision.T - 2 * wide @ (centre * precision).T
+        away = (away + (centre.square() * precision).sum(1)).to(new)
+        return -0.5 * (away + variances.log().sum(1)) + (n[:, 0] / n.sum()).log()

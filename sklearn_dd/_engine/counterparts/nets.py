@@ -45,10 +45,12 @@ class Net:
         loss = F.cross_entropy if self.classifies else F.mse_loss
         layers = self._start(x, y.shape[1], generator)
         with torch.enable_grad():
+            # A squared error has no bound on its slopes: large inputs would make it diverge.
+            size = 1.0 if self.classifies else 1 + float(x.detach().square().sum(1).mean()) / 10
             for _ in range(self.n_steps):
                 value = loss(self._outputs(layers, x), y)
                 slopes = torch.autograd.grad(value, layers, create_graph=True)
-                layers = [w - self.lr * g for w, g in zip(layers, slopes, strict=True)]
+                layers = [w - self.lr / size * g for w, g in zip(layers, slopes, strict=True)]
         return self._outputs(layers, new)
 
     def _start(self, x: Tensor, n_outputs: int, g: torch.Generator) -> list[Tensor]:

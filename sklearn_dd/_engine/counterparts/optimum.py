@@ -50,11 +50,6 @@ SQUARED_HINGE = ConvexLoss(
     lambda o, y: -2 * (2 * y - 1) * (1 - (2 * y - 1) * o).clamp(min=0),
     lambda o, y, v: 2 * ((2 * y - 1) * o < 1) * (2 * y - 1).square() * v,
 )
-SQUARES = ConvexLoss(
-    lambda o, y: 0.5 * (o - y).square().sum(),
-    lambda o, y: o - y,
-    lambda o, y, v: v,
-)
 
 
 @dataclass(frozen=True)
@@ -114,6 +109,27 @@ class Linear:
         return lambda v: penalty * v + self.C * x1.T @ self.loss.curvature(outputs, y, x1 @ v)
 
 
+@dataclass(frozen=True)
+class LeastSquares:
+    """A ridge regression with an intercept, in closed form: ``||weights||² + C * squared error``.
+
+    It is solved in float64, because a small penalty leaves few samples hardly determined.
+    """
+
+    C: float = 1.0
+
+    is_random: ClassVar[bool] = False
+
+    def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
+        """The outputs of the optimal model."""
+        wide, labels = x.double(), y.double()
+        middle, mean = wide.mean(0), labels.mean(0)
+        centred = wide - middle
+        eye = torch.eye(len(x), dtype=torch.float64, device=x.device)
+        dual = torch.linalg.solve(centred @ centred.T + eye / self.C, labels - mean)
+        return (mean + (new.double() - middle) @ (centred.T @ dual)).to(new)
+
+
 class _Solve(torch.autograd.Function):
     """H⁻¹ g for a fixed symmetric H, linear in g."""
 
@@ -148,10 +164,16 @@ def _in_span(x: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
 
     With x = R Qᵀ and orthonormal columns of Q, new samples have the coordinates new Q = new xᵀ R⁻ᵀ.
     """
-    products = x @ x.T
-    ridge = _JITTER * products.detach().diagonal().mean()
-    R = torch.linalg.cholesky(products + ridge * torch.eye(len(x), dtype=x.dtype, device=x.device))
-    return R, torch.linalg.solve_triangular(R, x @ new.T, upper=False).T
+    wide, new_wide = x.double(), new.double()
+    products = wide @ wide.T
+    eye = torch.eye(len(x), dtype=torch.float64, device=x.device)
+    ridge = _JITTER * products.detach().diagonal().amax()
+    R, failed = torch.linalg.cholesky_ex(products + ridge * eye)
+    while failed and ridge.isfinite():  # samples that are alike
+        ridge = 10 * ridge
+        R, failed = torch.linalg.cholesky_ex(products + ridge * eye)
+    coordinates = torch.linalg.solve_triangular(R, wide @ new_wide.T, upper=False).T
+    return R.to(x), coordinates.to(x)
 
 
 def _with_one(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize_scalar
 from sklearn.kernel_ridge import KernelRidge as KernelRidgeRegression
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neighbors import NearestCentroid as Centroids
@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from sklearn_dd._engine.counterparts import (
     LOGISTIC,
     SQUARED_HINGE,
-    SQUARES,
     GaussianClasses,
     KernelRidge,
+    LeastSquares,
     Linear,
     NearestCentroid,
     NearestNeighbours,
@@ -32,7 +32,7 @@ COUNTERPARTS = [
     GaussianClasses(smoothing=1e-3), KernelRidge(),
     KernelRidge(C=10, gamma=0.3, per_variance=False), Linear(LOGISTIC, tol=1e-12),
     Linear(SQUARED_HINGE, C=0.3, tol=1e-12),
-    Linear(SQUARES, C=2, tol=1e-12), Net((5,), "tanh"),
+    LeastSquares(C=2), Net((5,), "tanh"), Net((5,), "tanh", classifies=False),
     NeighbourMeans(2, width=100),
 ]  # fmt: skip
 
@@ -141,9 +141,34 @@ def test_two_classes_have_two_weight_vectors_and_so_half_of_the_penalty():
 
 
 def test_least_squares_are_those_of_scikit_learn():
-    x, index, new, found = outputs(Linear(SQUARES, C=1 / 0.7, tol=1e-8))
+    x, index, new, found = outputs(LeastSquares(C=1 / 0.7))
     model = RidgeClassifier(alpha=0.7).fit(x, index)
     assert_allclose(2 * found - 1, model.decision_function(new), atol=1e-3)
+
+
+def test_without_a_penalty_they_are_the_least_ones_that_fit():
+    x, *_ = samples(6, n_features=20)
+    new, *_ = samples(50, seed=1, n_features=20)
+    y = torch.randn(6, 1, dtype=torch.float64, generator=seeded())
+    found = LeastSquares(C=1e8)(x.float(), y.float(), new.float(), seeded())
+    model = LinearRegression().fit(x.numpy(), y.numpy())
+    assert_allclose(found, model.predict(new.numpy()), atol=1e-3)
+
+
+def test_samples_that_are_alike_span_less():
+    x, _, y = samples(12, n_features=40)
+    x[6:] = x[:6]
+    x[:1] *= 30
+    found = Linear()(x.float(), y.float(), x.float(), seeded())
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("n_features", [3, 30, 300])
+def test_a_net_for_numbers_does_not_diverge(n_features):
+    x = torch.randn(20, n_features, generator=seeded())
+    y = torch.randn(20, 1, generator=seeded())
+    found = Net(classifies=False)(x, y, x, seeded())
+    assert (found - y).square().mean() < y.square().mean()
 
 
 def test_the_linear_support_vector_machine_is_that_of_scikit_learn():

@@ -104,6 +104,12 @@ def test_models_that_draw_nothing_are_trained_once():
     assert len(ModelFn(Net((5,))).groups(params)) == 3
 
 
+def test_a_model_without_weights_learns_the_likeliest_class():
+    x, y = torch.zeros(1, 2, 3), torch.tensor([[[0.6, 0.4], [0.1, 0.9]]])
+    learned = ModelFn(NearestNeighbours(), takes_shares=False).learn({}, x, y)
+    assert learned["y"].tolist() == [[1, 0], [0, 1]]
+
+
 def test_what_the_methods_of_several_students_carry_is_resumed():
     joint, again = (Joint([Ridge(pool_size=1), Direct()], [classification] * 2) for _ in range(2))
     joint(of_several())
