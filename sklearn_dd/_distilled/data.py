@@ -126,8 +126,8 @@ class DistilledData(_Triple):
         Returns
         -------
         NeuralNetClassifier, NeuralNetRegressor, Pipeline or TransformedTargetRegressor
-            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the units of X. Columns of a DataFrame must be
-            in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
+            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the
+            units of X. Columns of a DataFrame must be in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
             predictions in the units of y.
         """
         recipe = self._known_recipe()

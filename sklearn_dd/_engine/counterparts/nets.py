@@ -46,7 +46,7 @@ class Net:
         layers = self._start(x, y.shape[1], generator)
         with torch.enable_grad():
             # A squared error has no bound on its slopes: large inputs would make it diverge.
-            size = 1.0 if self.classifies else 1 + float(x.detach().square().sum(1).mean()) / 10
+            size = 1.0 if self.classifies else 1 + x.square().sum(1).mean() / 10
             for _ in range(self.n_steps):
                 value = loss(self._outputs(layers, x), y)
                 slopes = torch.autograd.grad(value, layers, create_graph=True)
