@@ -109,10 +109,10 @@ class DistilledData(_Triple):
         ----------
         student : None, nn.Module class, skorch net or scikit-learn model, default=None
             What to train. ``None`` takes what the data were distilled for; of several students, the
-            first. A file holds
-            its name only. After ``load_distilled``, a student of this package is built by its name;
-            an ``MLP`` takes the place of any other, with a warning. A class is trained by the
-            optimiser that the data were distilled for, a skorch net by its own.
+            first. A file holds its name only. After ``load_distilled``, a student of this package
+            or of scikit-learn is built by its name; an ``MLP`` takes the place of any other, with a
+            warning. A class is trained by the optimiser that the data were distilled for, a skorch
+            net by its own.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             The weights to start from, such as the state dict of a net to adapt. ``None`` takes the
             prior that the data were distilled for: random weights, the known net, or one net of the
@@ -126,9 +126,9 @@ class DistilledData(_Triple):
         Returns
         -------
         NeuralNetClassifier, NeuralNetRegressor, Pipeline or TransformedTargetRegressor
-            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the
-            units of X. Columns of a DataFrame must be in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
-            predictions in the units of y.
+            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the units of
+            X. Columns of a DataFrame must be in the order of X. Its ``predict`` returns class
+            labels, 1 and 0 for a multilabel y, or predictions in the units of y.
         """
         recipe = self._known_recipe()
         seed = int(check_random_state(random_state).randint(2**31))
