@@ -17,6 +17,7 @@ from .._data import (
     RealData,
     RealSet,
     Standardize,
+    Targets,
     fingerprint,
     hold_out,
     resolve_device,
@@ -152,17 +153,11 @@ class Problem:
         is_given = not (callable(p.init) or p.init in ("random", "fixed"))
         plan_student(plan, real, shape, is_given=is_given)
         spec = specify(p.student, shape, targets)
-        if spec.takes_steps and p.n_epochs == 0:
-            raise ValueError(f"n_epochs=0 lets {spec.name} learn nothing: it takes gradient steps.")
         init = known_nets(p.init)
         prior = prior_of(init, spec, seed)
         student = function_of(spec, device, targets.loss)
         has_models = not all(isinstance(s, StudentFn) for s in members(student))
-        if has_models and p.labels == "free" and targets.kind is not TargetKind.CONTINUOUS:
-            raise ValueError(
-                f"labels='free' are for nets alone, but student is {spec.name}: a model takes "
-                "classes, or shares of them. Use 'hard' or 'soft'."
-            )
+        _check_student(p, spec, has_models, targets)
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
         if by_windows:  # a skorch net keeps its own optimiser
             spec = specify(p.student, shape, targets, Adam())
@@ -247,6 +242,17 @@ class Problem:
     def acceleration(self) -> dict[str, Any]:
         """How the student's steps were taken."""
         return acceleration(s for s in members(self.student) if isinstance(s, StudentFn))
+
+
+def _check_student(p: Settings, spec: Spec, has_models: bool, targets: Targets) -> None:
+    """Refuse parameters from which a student cannot learn."""
+    if spec.takes_steps and p.n_epochs == 0:
+        raise ValueError(f"n_epochs=0 lets {spec.name} learn nothing: it takes gradient steps.")
+    if has_models and p.labels == "free" and targets.kind is not TargetKind.CONTINUOUS:
+        raise ValueError(
+            f"labels='free' are for nets alone, but student is {spec.name}: a model takes classes, "
+            "or shares of them. Use 'hard' or 'soft'."
+        )
 
 
 def _description(p: Settings, real: RealSet, spec: Spec, seed: int) -> dict[str, Any]:
