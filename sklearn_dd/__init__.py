@@ -3,7 +3,15 @@
 from importlib.metadata import version
 
 from ._attack import AttackReport, AttackScores, TargetedAttack, attack_report
-from ._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+from ._baselines import (
+    Baseline,
+    ClassMeans,
+    Herding,
+    KCenters,
+    KMeansCenters,
+    Medoids,
+    RandomSamples,
+)
 from ._comparison import Comparison, all_baselines, compare
 from ._display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
 from ._distilled import DistilledData, load_distilled, save_distilled
@@ -67,6 +75,7 @@ __all__ = [
     "KMeansCenters",
     "LeNet",
     "LearningRatesDisplay",
+    "Medoids",
     "OneOf",
     "OrdinaryLoops",
     "Plan",

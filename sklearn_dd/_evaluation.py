@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ._data import Array, Continuous, RealData, Targets, dense
 from ._engine import (
-    Objective,
+    AnyStudent,
+    ModelFn,
     Params,
     StudentFn,
     TargetKind,
+    each_student,
     inner_steps,
-    mean_over_students,
     train_students,
     unroll,
 )
@@ -45,7 +46,7 @@ class Evaluation(NamedTuple):
         Mean and standard deviation of ``scores``.
     scores : ndarray of shape (n_inits,)
         Score of each student after the whole schedule: accuracy, R² for regression, or the score
-        that ``scoring`` names.
+        that ``scoring`` names. Of several students, (n_students, n_inits).
     step_scores : ndarray of shape (n_steps * n_epochs + 1, n_inits) or (1, n_inits)
         Scores before the first gradient step and after each step, with ``each_step=True``.
         Otherwise one row, the scores after the last step.
@@ -77,62 +78,66 @@ class Training:
 
     Parameters
     ----------
-    student : StudentFn
-        The student.
+    student : StudentFn, ModelFn or Several
+        The student, or the students.
     params : dict of Tensor
         Where they start, stacked.
     x, y, lrs : Tensor
         The distilled samples, their labels and the step sizes, by step.
     """
 
-    student: StudentFn
+    student: AnyStudent
     params: Params
     x: Tensor
     y: Tensor
     lrs: Tensor
 
-    def trained(self) -> Iterator[Params]:
-        """Yield the parameters of each group of students after the last step."""
-        for group in self.student.groups(self.params):
-            yield train_students(self.student, group, self.x, self.y, self.lrs)
+    def trained(self) -> Iterator[tuple[StudentFn | ModelFn, Params]]:
+        """Yield each group of students, and their parameters after the last step."""
+        for student, params in each_student(self.student, self.params):
+            for group in student.groups(params):
+                if isinstance(student, StudentFn):
+                    yield student, train_students(student, group, self.x, self.y, self.lrs)
+                else:
+                    yield student, student.learn(group, self.x.detach(), self.y.detach())
 
     def scores(self, real: RealData, score: Score) -> Tensor:
         """The score of each student after the last step (n_inits,)."""
-        return torch.cat([score(self.student, params, real) for params in self.trained()])
+        return torch.cat([score(student, params, real) for student, params in self.trained()])
 
     def step_scores(self, real: RealData, score: Score) -> Tensor:
         """Scores before the first step and after each step (T + 1, n_inits)."""
-        steps = inner_steps(self.x, self.y, self.lrs)
+        steps, student = inner_steps(self.x, self.y, self.lrs), self.student
+        assert isinstance(student, StudentFn)
         by_group = [
             torch.stack(
                 [
-                    score(self.student, carry[0], real)
-                    for carry in unroll(self.student, self.student.optimizer.start(group), steps)
+                    score(student, carry[0], real)
+                    for carry in unroll(student, student.optimizer.start(group), steps)
                 ]
             )
-            for group in self.student.groups(self.params)
+            for group in student.groups(self.params)
         ]
         return torch.cat(by_group, dim=1)
 
-    def negative_objective(self, real: RealData, objective: Objective) -> float:
-        """Minus the outer objective on ``real``, mean over students."""
-        total, groups = 0.0, list(self.trained())
-        for params in groups:
-            for x, y in real.in_order():
-                with torch.no_grad():
-                    loss = mean_over_students(objective, self.student.apply(params, x), y)
-                total -= float(loss) * len(y)
-        return total / len(groups) / len(real)
-
     def outputs(self, real: RealData) -> Tensor:
         """Outputs of the trained students (n_inits, n, n_outputs)."""
-        return torch.cat([outputs(self.student, params, real) for params in self.trained()])
+        return torch.stack([found for _, found in self.each_output(real)])
+
+    def each_output(self, real: RealData) -> Iterator[tuple[StudentFn | ModelFn, Tensor]]:
+        """Yield each trained student, and its outputs (n, n_outputs)."""
+        for student, params in self.trained():
+            for found in outputs(student, params, real):
+                yield student, found
 
 
-def outputs(student: StudentFn, params: Params, real: RealData) -> Tensor:
+def outputs(student: StudentFn | ModelFn, params: Params, real: RealData) -> Tensor:
     """Outputs (n_inits, n, n_outputs) on the CPU of one student or of several, stacked."""
+    batches: Iterable[Tensor] = (x for x, _ in real.in_order())
+    if isinstance(student, ModelFn):  # learns whenever it is asked
+        batches = [torch.cat([*batches])]
     with torch.no_grad():
-        parts = [student.apply(params, x).cpu() for x, _ in real.in_order()]
+        parts = [student.apply(params, x).cpu() for x in batches]
     found = torch.cat(parts, dim=-2)
     return found if found.ndim == 3 else found[None]
 

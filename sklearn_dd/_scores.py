@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from ._data import RealData
 from ._engine import Params, StudentFn
 
-Score = Callable[[StudentFn, Params, RealData], Tensor]
+Score = Callable[[Any, Params, RealData], Tensor]
 """(student, params of one student or of several, real samples) -> a score for each (n_inits,)."""
 
 

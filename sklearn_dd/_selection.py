@@ -68,6 +68,16 @@ def cluster_centers(z: Array, wanted: int, rng: np.random.Generator) -> Array:
         return kmeans.fit(z).cluster_centers_.astype(np.float32)
 
 
+def medoids(z: Array, wanted: int, rng: np.random.Generator) -> Array:
+    """The samples closest to the centres of k-means clusters, each taken once."""
+    chosen: list[int] = []
+    for center in cluster_centers(z, wanted, rng):
+        distances = _squared_distances(z, center)
+        distances[chosen] = np.inf
+        chosen.append(int(distances.argmin()))
+    return z[chosen]
+
+
 def k_centers(z: Array, wanted: int, rng: np.random.Generator) -> Array:
     """The sample closest to the mean, then each time the one farthest from those chosen."""
     chosen = [int(_squared_distances(z, z.mean(axis=0)).argmin())]

@@ -16,6 +16,7 @@ from sklearn_dd import (
     Herding,
     KCenters,
     KMeansCenters,
+    Medoids,
     RandomSamples,
     load_distilled,
     save_distilled,
@@ -30,7 +31,7 @@ from .helpers import (
 )
 from .helpers import small_baseline as small
 
-OF_REAL_SAMPLES = [RandomSamples, KCenters, Herding]
+OF_REAL_SAMPLES = [RandomSamples, KCenters, Herding, Medoids]
 
 
 def of_class(baseline, data, c):

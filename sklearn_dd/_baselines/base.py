@@ -33,6 +33,7 @@ from .._engine import (
     Method,
     OuterProblem,
     Stream,
+    StudentFn,
     distinct,
     draw,
 )
@@ -153,6 +154,7 @@ class Baseline(FittedClassifier, BaseDistiller):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **{name: DistillerParameters._parameter_constraints[name] for name in _SHARED},
         "n_per_class": [Interval(Integral, 1, None, closed="left"), Mapping],
+        "n_epochs": [Interval(Integral, 1, None, closed="left")],
         "schedule": [StrOptions({"fixed", "learned"})],
         "step_sizes": ["array-like"],
         "n_sets": [Interval(Integral, 1, None, closed="left")],
@@ -217,6 +219,11 @@ class Baseline(FittedClassifier, BaseDistiller):
 
     def _start(self, problem: Problem) -> Starts:
         """The best of the chosen sets, with the best step size, which is the fallback too."""
+        if not isinstance(problem.student, StudentFn):
+            raise TypeError(
+                f"student={self.student!r} must be one net, for which a baseline chooses step "
+                "sizes. To score models on the samples, pass them to evaluate or compare."
+            )
         seed = int(self.random_state) if isinstance(self.random_state, Integral) else problem.seed
         rng = np.random.default_rng(seed)
         schedule = problem.parameters.n_epochs, problem.parameters.n_steps
@@ -264,7 +271,9 @@ class Baseline(FittedClassifier, BaseDistiller):
             problem.parameters.n_steps, units, rng, choose=choose,
             limit=_MAX_VALUES // real.X.shape[1],
         )  # fmt: skip
-        return units.inverse(z.reshape(-1, *units.sample_shape)).numpy()
+        X = units.inverse(z.reshape(-1, *units.sample_shape))
+        table = problem.recipe.table
+        return (X if table is None else table.snap(X)).numpy()
 
     def _checked_step_sizes(self) -> list[float]:
         sizes = np.asarray(self.step_sizes)
@@ -284,7 +293,7 @@ def _scorer(
     real, recipe, device = problem.real, problem.recipe, problem.device
     rows = _share_of_each_class(real.y, _MAX_ROWS, rng)
     seen = RealData(real.X, real.y, rows, recipe.units, _BATCH, device)
-    prior = recipe.prior(problem.spec, seed)
+    prior = recipe.prior(recipe.net(), seed)
     params = draw(prior, distinct(prior, _N_INITS), seed, Stream.HELD_OUT, device=device)
     y = real.targets.decode(class_labels(real.counts, schedule[1]).flatten(0, 1), learned=False)
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .._selection import cluster_centers, herding, k_centers, mean_of_all, random_samples
+from .._selection import (
+    cluster_centers,
+    herding,
+    k_centers,
+    mean_of_all,
+    medoids,
+    random_samples,
+)
 from .base import Baseline
 
 
@@ -76,6 +83,29 @@ class KMeansCenters(Baseline):
     """
 
     choose = staticmethod(cluster_centers)
+
+
+class Medoids(Baseline):
+    """The real samples closest to the centres of the k-means clusters of each class.
+
+    Parameters are those of `Baseline`.
+
+    References
+    ----------
+    Kaufman and Rousseeuw (1987), Clustering by means of medoids. There, the samples themselves are
+    the centres; here, they stand for those of k-means.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn_dd import Medoids
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X_real, y_real, _ = Medoids(n_per_class=3, random_state=0).fit_transform(X, y)
+    >>> X_real.shape, y_real
+    ((9, 13), array([0, 0, 0, 1, 1, 1, 2, 2, 2]))
+    """
+
+    choose = staticmethod(medoids)
 
 
 class KCenters(Baseline):

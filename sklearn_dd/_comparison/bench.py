@@ -16,6 +16,7 @@ from .._data import Array, class_indices, new_samples
 from .._distilled import describe
 from .._pools import train_pool
 from .._scores import accuracies
+from .._student import seeded
 from .table import Cell, Kind
 
 
@@ -92,6 +93,7 @@ class Bench:
         """Yield the scores of every model after training on one small set."""
         fitted = small.fitted
         X, y, _ = fitted.transform()
+        X = fitted.recipe_.numbers(X)
         X_test, y_test = self.test
         for model, student in self.students.items():
             host, options = fitted, {"student": student, "init": self.init}
@@ -114,7 +116,8 @@ class Bench:
         of = self.distiller
         for model, student in self.students.items():
             nets = train_pool(
-                *self.train, n_nets, student=of.recipe_.student if student is None else student,
+                of.recipe_.numbers(self.train[0]) if of.recipe_.table else self.train[0],
+                self.train[1], n_nets, student=of.recipe_.student if student is None else student,
                 init=of.init if callable(of.init) else "random", n_epochs=n_epochs,
                 sample_shape=of.sample_shape, standardize=of.standardize, device=of.device,
                 random_state=self.evaluation["random_state"],
@@ -141,7 +144,8 @@ class Bench:
             y_test = np.asarray(self.test[1])
             X, X_test = self._flat(X), self._flat(new_samples(self.distiller, self.test[0]))
         for model, classifier in self.models.items():
-            score = clone(classifier).fit(X, np.asarray(y)).score(X_test, y_test)
+            fitted = seeded(classifier, self.evaluation["random_state"]).fit(X, np.asarray(y))
+            score = fitted.score(X_test, y_test)
             yield Cell(kind, label, "", model, len(y)), np.array([score])
 
     def _flat(self, X: Any) -> Array:

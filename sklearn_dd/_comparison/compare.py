@@ -14,10 +14,19 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils import check_random_state, check_scalar
 from tqdm.auto import tqdm
 
-from .._baselines import Baseline, ClassMeans, Herding, KCenters, KMeansCenters, RandomSamples
+from .._baselines import (
+    Baseline,
+    ClassMeans,
+    Herding,
+    KCenters,
+    KMeansCenters,
+    Medoids,
+    RandomSamples,
+)
 from .._data import Array
 from .._distilled import check_multiclass
 from .._distillers import FittedClassifier
+from .._student import is_model
 from .bench import Bench
 from .table import Cell, Comparison, summarise
 
@@ -126,17 +135,19 @@ def compare(
         seed = int(check_random_state(random_state).randint(2**31))
     if baselines is None:
         baselines = all_baselines(distiller, random_state=seed)
-    own = distiller.recipe_.spec().name
+    own, own_models = _own(distiller)
     students = {} if students is None else students
     models = _models(seed) if models is None else models
     _check_sets(baselines)
-    _check_names(own, students, models)
+    _check_names([*own, *own_models], students, models)
+    models = {**models, **{name: each for name, each in students.items() if is_model(each)}}
+    students = {name: each for name, each in students.items() if not is_model(each)}
     bench = Bench(
         distiller,
         (X_train, y_train),
         (X_test, y_test),
-        students={own: None, **students},
-        models=models,
+        students=own | {**students},
+        models=own_models | {**models},
         init=init,
         evaluation={"n_inits": n_inits, "random_state": seed},
     )
@@ -190,8 +201,8 @@ def all_baselines(
     >>> from sklearn_dd import DatasetDistiller, all_baselines
     >>> distiller = DatasetDistiller(max_iter=1, random_state=0).fit(*load_wine(return_X_y=True))
     >>> baselines = all_baselines(distiller, ["fixed"], n_random=1)
-    >>> [type(baseline).__name__ for baseline in baselines]
-    ['RandomSamples', 'RandomSamples', 'ClassMeans', 'KMeansCenters', 'KCenters', 'Herding']
+    >>> print(*(type(baseline).__name__ for baseline in baselines))
+    RandomSamples RandomSamples ClassMeans KMeansCenters Medoids KCenters Herding
     """
     check_multiclass(distiller, "all_baselines")
     if isinstance(schedules, str) or not set(schedules) <= {"fixed", "learned"}:
@@ -205,13 +216,19 @@ def all_baselines(
     shared = {k: distiller.plan_.get(k, v) for k, v in given.items() if k in names}
     if isinstance(shared["n_per_class"], str):
         shared["n_per_class"] = distiller.n_per_class_
+    chosen = distiller.recipe_.chosen()
+    if is_model(chosen) or isinstance(chosen, list | tuple):  # baselines serve one net
+        several = chosen if isinstance(chosen, list | tuple) else []
+        shared["student"] = next((each for each in several if not is_model(each)), None)
+    if not shared["n_epochs"]:
+        del shared["n_epochs"]
     if distiller.recipe_.weights is not None:
         shared["init"] = [distiller.recipe_.weights]
     seeds = check_random_state(random_state).randint(2**31, size=n_random + 1).tolist()
     kinds: list[tuple[type[Baseline], dict[str, Any]]] = [
         *((RandomSamples, {"random_state": seed}) for seed in seeds[1:]),
         (RandomSamples, {"n_sets": n_sets}),
-        *((kind, {}) for kind in (ClassMeans, KMeansCenters, KCenters, Herding)),
+        *((kind, {}) for kind in (ClassMeans, KMeansCenters, Medoids, KCenters, Herding)),
     ]
     return [
         kind(**(shared | {"schedule": schedule, "random_state": seeds[0]} | changes))
@@ -234,9 +251,28 @@ def _check_sets(baselines: Any) -> None:
             )
 
 
-def _check_names(own: str, students: Any, models: Any) -> None:
+def _own(distiller: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The nets and the models that a distiller learned its set for; None is its one net."""
+    recipe = distiller.recipe_
+    chosen = recipe.chosen()
+    if not isinstance(chosen, list | tuple):
+        if not is_model(chosen):
+            return {recipe.spec().name: None}, {}
+        chosen = [chosen]
+    nets: dict[str, Any] = {}
+    models: dict[str, Any] = {}
+    for each in chosen:
+        name = recipe.spec(each).name
+        number = 2
+        while name in nets or name in models:  # the same class with other parameters
+            name, number = f"{recipe.spec(each).name} ({number})", number + 1
+        (models if is_model(each) else nets)[name] = each
+    return nets, models
+
+
+def _check_names(own: Sequence[str], students: Any, models: Any) -> None:
     """Refuse a name that two models share, because names identify rows of the table."""
-    taken = {own: "the distiller's own"}
+    taken = dict.fromkeys(own, "the distiller's own")
     for name, named in {"students": students, "models": models}.items():
         if not isinstance(named, Mapping):
             raise TypeError(

@@ -181,4 +181,4 @@ def _outcome(own: Row, rival: Row) -> str:
     """Whether a mean is higher than another by more than its confidence interval."""
     if own.mean <= rival.mean:
         return "did not help"
-    return "is not shown to help" if own.low <= rival.mean else _HELPED
+    return _HELPED if own.low > rival.mean else "is not shown to help"

@@ -5,6 +5,7 @@ from .batches import RealData
 from .checks import class_indices, dense, multiclass_set, new_samples, samples_for
 from .real_set import RealSet, classification_data, regression_data
 from .split import hold_out
+from .table import Table
 from .targets import Continuous, Multiclass, Multilabel, Targets, read_targets
 from .units import Standardize, student_shape
 from .weights import checked_weights, stratified_rows
@@ -17,6 +18,7 @@ __all__ = [
     "RealData",
     "RealSet",
     "Standardize",
+    "Table",
     "Targets",
     "as_tensor",
     "checked_weights",

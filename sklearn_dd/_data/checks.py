@@ -13,6 +13,26 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from .arrays import Array, on_host
+from .table import Table
+
+
+def remember_columns(estimator: Any, frame: Any) -> None:
+    """Let the estimator know the columns of a table, and not those of its numbers."""
+    validate_data(estimator, frame, skip_check_array=True)
+
+
+def encoded(estimator: Any, X: Any, table: Table | None, *, reset: bool) -> Any:
+    """A table as numbers, its names checked or remembered; anything else as it is."""
+    if table is None:
+        return X
+    if not hasattr(X, "columns"):
+        raise ValueError(
+            f"X must be a DataFrame with the columns that were fitted, because some of them are no "
+            f"plain numbers, but got {type(X).__name__}."
+        )
+    if estimator is not None:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    return table.encode(X)
 
 
 def multiclass_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, Array, tuple[int, ...]]:
@@ -69,15 +89,17 @@ def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
 
 def new_samples(estimator: Any, X: Any) -> Array:
     """Flat samples, checked to have the features and the layout of those passed to ``fit``."""
+    if (table := estimator.recipe_.table) is not None:
+        return _validate(None, encoded(estimator, X, table, reset=False))
     flat, shape = _flatten(X)
     checked = _validate(estimator, flat, reset=False)
     check_layout(shape, estimator.recipe_.units.input_shape, type(estimator).__name__)
     return checked
 
 
-def samples_for(X: Any, input_shape: tuple[int, ...]) -> Array:
+def samples_for(X: Any, input_shape: tuple[int, ...], table: Table | None) -> Array:
     """Flat samples, checked against a shape, for distilled data without their distiller."""
-    flat, shape = _flatten(X)
+    flat, shape = _flatten(encoded(None, X, table, reset=False))
     checked = _validate(None, flat)
     expected = math.prod(input_shape)
     if checked.shape[1] != expected:

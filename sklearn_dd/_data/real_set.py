@@ -14,8 +14,10 @@ from .checks import (
     multiclass_set,
     multilabel_set,
     regression_set,
+    remember_columns,
     samples_per_step,
 )
+from .table import Table, is_table
 from .targets import Continuous, Multiclass, Multilabel, Targets
 from .weights import counted, row_weights
 
@@ -30,6 +32,7 @@ class RealSet(NamedTuple):
     targets: Targets
     counts: Array  # synthetic samples of each class in one mini-batch; (1,) in a regression
     weights: Array | None = None  # (n,), how much each sample counts; None where all count alike
+    table: Table | None = None  # what X was encoded with, unless it was plain numbers
 
 
 def classification_data(
@@ -51,6 +54,8 @@ def classification_data(
             f"n_per_class={n_per_class}. Give one of them."
         )
     targets: Targets
+    frame, table = X, _table(X, sample_weight)
+    X = X if table is None else table.encode(X)
     if multilabel and is_multilabel(y):
         X, y, input_shape = multilabel_set(estimator, X, y)
         X, y, weights = counted(X, y, sample_weight)
@@ -66,14 +71,20 @@ def classification_data(
         counts = allocate(X, y, n_classes, total, n_steps, weights)
     else:
         counts = samples_per_step(n_per_class, n_steps, targets.values)
-    return RealSet(X, y, strata, input_shape, targets, counts, weights)
+    if table is not None:
+        remember_columns(estimator, frame)
+    return RealSet(X, y, strata, input_shape, targets, counts, weights, table)
 
 
 def regression_data(
     estimator: Any, X: Any, y: Any, n_samples: int, n_steps: int, sample_weight: Any = None
 ) -> RealSet:
     """Check the X and y of a regressor."""
+    frame, table = X, _table(X, sample_weight)
+    X = X if table is None else table.encode(X)
     X, y, input_shape = regression_set(estimator, X, y)
+    if table is not None:
+        remember_columns(estimator, frame)
     X, y, weights = counted(X, y, sample_weight)
     if n_samples % n_steps:
         raise ValueError(
@@ -83,7 +94,17 @@ def regression_data(
     targets, strata = Continuous.fit(y), np.zeros(len(y), dtype=np.int64)
     weights = row_weights(y, targets, None, weights)
     counts = np.array([n_samples // n_steps])
-    return RealSet(X, targets.encode(y).numpy(), strata, input_shape, targets, counts, weights)
+    y = targets.encode(y).numpy()
+    return RealSet(X, y, strata, input_shape, targets, counts, weights, table)
+
+
+def _table(X: Any, sample_weight: Any) -> Table | None:
+    """How X is encoded, if it is a table; rows of weight 0 have no say."""
+    if not is_table(X):
+        return None
+    if sample_weight is not None and np.shape(sample_weight) == (len(X),):
+        X = X[np.asarray(sample_weight) != 0]
+    return Table.of(X)
 
 
 def _rarest_labels(y: Array) -> Array:

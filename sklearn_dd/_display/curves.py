@@ -71,9 +71,12 @@ class LearningRatesDisplay(Display):
         Raises
         ------
         ValueError
-            If `lrs` does not have two axes.
+            If `lrs` does not have two axes, or is empty.
         """
-        return cls(step_sizes(lrs.lrs if isinstance(lrs, DistilledData) else lrs)).plot(**options)
+        lrs = step_sizes(lrs.lrs if isinstance(lrs, DistilledData) else lrs)
+        if not lrs.size:
+            raise ValueError("lrs is empty: no student of these data takes gradient steps.")
+        return cls(lrs).plot(**options)
 
     def plot(self, ax: Any = None, **options: Any) -> LearningRatesDisplay:
         """Draw the step sizes.

@@ -143,6 +143,8 @@ class DistilledImagesDisplay(Display):
         recipe = X.recipe if isinstance(X, DistilledData) else None
         if isinstance(X, DistilledData):
             X, y, lrs = X
+        if recipe is not None and recipe.table is not None:
+            X, feature_names = recipe.numbers(X), recipe.table.names()
         if feature_names is None:
             feature_names = getattr(X, "columns", None)
         if feature_names is not None:

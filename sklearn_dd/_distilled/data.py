@@ -9,13 +9,23 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state, check_scalar
 
-from .._data import Array, RealData, checked_weights, resolve_device, samples_for
+from .._data import Array, Multiclass, RealData, checked_weights, resolve_device, samples_for
 from .._engine import Prior, Stream, distinct, draw
 from .._evaluation import SCORES, Evaluation, Training, evaluate, scorer
 from .._guards import warn_user, with_gradients
-from .._student import Student, StudentSpec, replay_student, weight_prior
+from .._student import (
+    Spec,
+    Student,
+    StudentSpec,
+    fit_model,
+    is_model,
+    replay_student,
+    weight_prior,
+    weighted_rows,
+)
+from .models import evaluate_model, together
 from .provenance import identity
-from .recipe import STUDENT, Recipe
+from .recipe import STUDENT, Recipe, first_of, schedule
 
 _BATCH = 256  # real samples that are scored at a time
 
@@ -97,11 +107,12 @@ class DistilledData(_Triple):
 
         Parameters
         ----------
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            The architecture. ``None`` takes the one that the data were distilled for. A file holds
-            its name only. After ``load_distilled``, a student of this package is built by its name;
-            an ``MLP`` takes the place of any other, with a warning. A class is trained by the
-            optimiser that the data were distilled for, a skorch net by its own.
+        student : None, nn.Module class, skorch net or scikit-learn model, default=None
+            What to train. ``None`` takes what the data were distilled for; of several students, the
+            first. A file holds its name only. After ``load_distilled``, a student of this package
+            or of scikit-learn is built by its name; an ``MLP`` takes the place of any other, with a
+            warning. A class is trained by the optimiser that the data were distilled for, a skorch
+            net by its own.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             The weights to start from, such as the state dict of a net to adapt. ``None`` takes the
             prior that the data were distilled for: random weights, the known net, or one net of the
@@ -114,24 +125,32 @@ class DistilledData(_Triple):
 
         Returns
         -------
-        NeuralNetClassifier or NeuralNetRegressor
-            A fitted skorch net that takes samples in the units of X. Columns of a DataFrame must be
-            in the order of X. Its ``predict`` returns class labels, 1 and 0 for a multilabel y, or
-            predictions in the units of y.
+        NeuralNetClassifier, NeuralNetRegressor, Pipeline or TransformedTargetRegressor
+            A fitted skorch net, or a fitted model in a pipeline. It takes samples in the units of
+            X. Columns of a DataFrame must be in the order of X. Its ``predict`` returns class
+            labels, 1 and 0 for a multilabel y, or predictions in the units of y.
         """
         recipe = self._known_recipe()
-        spec = recipe.spec(student)
         seed = int(check_random_state(random_state).randint(2**31))
+        chosen = recipe.chosen(student)
+        first = first_of(chosen)
+        if is_model(first):
+            if init is not None:
+                raise ValueError(f"init is for nets, but student={first!r} draws no weights.")
+            return fit_model(
+                first, recipe.units, recipe.targets, self.X, self.y, seed, recipe.table
+            )
+        spec = recipe.net(first)
         prior = self._prior(spec, init, seed, seed)
         if student is None:
-            _warn_of_another_student(recipe, spec)
+            _warn_of_another_student(recipe, recipe.spec(chosen))
         if init is None:
             _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, range(1), seed, Stream.STUDENT)
         weights = {name: p[0] for name, p in params.items()}
         return replay_student(
-            spec, weights, recipe.units, recipe.targets, np.array(self.X), self.y, self.lrs,
-            resolve_device(device),
+            spec, weights, recipe.units, recipe.targets, recipe.numbers(self.X), self.y,
+            schedule(self.lrs, spec.optimizer), resolve_device(device), recipe.table,
         )  # fmt: skip
 
     @with_gradients
@@ -160,9 +179,10 @@ class DistilledData(_Triple):
             Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
             Number of students. Each net of a pool is used at most once, a single known net once.
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture. ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        student : None, nn.Module class, skorch net, scikit-learn model or list, default=None
+            Another student. ``None`` takes what the data were distilled for. A class is trained by
+            the optimiser that the data were distilled for, a skorch net by its own. A model is
+            fitted ``n_inits`` times if it draws at random, else once. Of a list, each is scored.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             Another weight prior. ``None`` takes the prior that the data were distilled for. Another
             architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
@@ -191,17 +211,34 @@ class DistilledData(_Triple):
         -------
         Evaluation
             ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
-            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits). With several students,
+            ``scores`` has a row for each.
         """
         recipe = self._known_recipe()
-        X = samples_for(X, recipe.units.input_shape)
+        chosen = recipe.chosen(student)
+        if isinstance(chosen, list | tuple):
+            options = {
+                "n_inits": n_inits, "init": init, "n_epochs": n_epochs, "each_step": each_step,
+                "scoring": scoring, "sample_weight": sample_weight, "device": device,
+                "random_state": random_state,
+            }  # fmt: skip
+            return together([self.evaluate(X, y, student=each, **options) for each in chosen])
+        check_scalar(n_inits, "n_inits", Integral, min_val=1)
+        X = samples_for(X, recipe.units.input_shape, recipe.table)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(X))
+        checked = recipe.targets.check(y, len(X))
+        if is_model(chosen):
+            return evaluate_model(
+                chosen, recipe, self.X, self.y, X, y, n_fits=n_inits, scoring=scoring,
+                sample_weight=weights, seed=self._seed(random_state), init=init,
+                n_epochs=n_epochs, each_step=each_step,
+            )  # fmt: skip
         score = (
             SCORES[recipe.targets.kind]
             if scoring is None
             else scorer(scoring, recipe.targets, y, weights)
         )
-        real = self.real_data(X, recipe.targets.check(y, len(X)), device, weights)
+        real = self.real_data(X, checked, device, weights)
         training = self.training(n_inits, student, init, n_epochs, random_state, device)
         return evaluate(training, real, score, each_step)
 
@@ -262,22 +299,49 @@ class DistilledData(_Triple):
         """
         check_scalar(n_inits, "n_inits", Integral, min_val=1)
         recipe, device = self._known_recipe(), resolve_device(device)
-        spec = recipe.spec(student)
-        fit_seed = recipe.description.get("seed")
-        seed = fit_seed
-        if seed is None or random_state is not None:
-            seed = int(check_random_state(random_state).randint(2**31))
-        prior = self._prior(spec, init, seed, seed if fit_seed is None else fit_seed)
+        spec = recipe.net(student)
+        seed = self._seed(random_state)
+        prior = self._prior(spec, init, seed, recipe.description.get("seed", seed))
         if student is None:  # after loading a file, another one may have been chosen
             _warn_of_another_student(recipe, spec)
             if init is None:
                 _warn_of_other_weights(recipe, spec, prior)
         params = draw(prior, distinct(prior, n_inits), seed, Stream.EVALUATE, device=device)
         x, y, lrs = (tensor.to(device) for tensor in self.as_tensors())
+        if not len(lrs):
+            lrs = torch.as_tensor(schedule(self.lrs, spec.optimizer), device=device)
         if n_epochs is not None:
             check_scalar(n_epochs, "n_epochs", Integral, min_val=1)
             lrs = lrs[torch.arange(n_epochs).clamp(max=len(lrs) - 1)]
         return Training(recipe.student_fn(spec, device), params, x, y, lrs)
+
+    def _seed(self, random_state: Any) -> int:
+        """The seed that the user names, or that of the fit."""
+        seed = self._known_recipe().description.get("seed")
+        if seed is None or random_state is not None:
+            seed = int(check_random_state(random_state).randint(2**31))
+        return seed
+
+    def to_weighted_rows(self) -> tuple[Array, Array, Array]:
+        """Convert learned labels to rows with weights, which other models can learn from.
+
+        Returns
+        -------
+        X : ndarray of shape (n_rows, n_features) or (n_rows, ...)
+            A row for each sample and each class that its label gives a positive share.
+        y : ndarray of shape (n_rows,)
+            Class labels.
+        sample_weight : ndarray of shape (n_rows,)
+            The shares, which add up to 1 for each sample.
+        """
+        targets = self._known_recipe().targets
+        if not isinstance(targets, Multiclass):
+            raise ValueError(
+                f"to_weighted_rows needs one class for each sample, but y is "
+                f"{targets.kind.name.lower()}. Use X and y as they are."
+            )
+        shares = targets.encode(self.y).numpy()
+        return weighted_rows(self.X, shares, targets.values)
 
     def _prior(self, spec: StudentSpec, init: Any, seed: int, fit_seed: int) -> Prior:
         """The weight prior of ``init``, by default the one that the data were distilled for."""
@@ -299,7 +363,7 @@ class DistilledData(_Triple):
         """
         recipe = self._known_recipe()
         n_steps = self.lrs.shape[1]
-        z = recipe.units(torch.tensor(np.asarray(self.X)))
+        z = recipe.units(torch.as_tensor(recipe.numbers(self.X)))
         y = recipe.targets.encode(self.y)
         return (
             z.reshape(n_steps, -1, *z.shape[1:]),
@@ -316,7 +380,7 @@ class DistilledData(_Triple):
         return self.recipe
 
 
-def _warn_of_another_student(recipe: Recipe, spec: StudentSpec) -> None:
+def _warn_of_another_student(recipe: Recipe, spec: Spec) -> None:
     """Warn if the data were distilled for another student than ``spec``."""
     made_for, chosen = [recipe.description.get(key) for key in STUDENT], identity(spec)
     if recipe.description and made_for != chosen:

@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
-from .._data import Continuous, Multiclass, Standardize, read_targets
+from .._data import Continuous, Multiclass, Standardize, Table, read_targets
 from .._engine import SGD, Adam, Momentum, Optimizer
 from .._files import Format
 from .checks import check_distiller
@@ -64,7 +63,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
     y = data.y
     if isinstance(recipe.targets, Multiclass):
         y = recipe.targets.indices(y)
-    arrays = {"X": np.asarray(data.X), "y": y, "lrs": data.lrs}
+    arrays = {"X": recipe.numbers(data.X), "y": y, "lrs": data.lrs}
     tensors = {name: torch.tensor(a) for name, a in arrays.items()}
     tensors |= {"shift": units.shift, "scale": units.scale}
     tensors |= {_INITIAL + name: p for name, p in (recipe.weights or {}).items()}
@@ -75,6 +74,7 @@ def save_distilled(path: str | os.PathLike[str], distilled: Any) -> None:
         "order": "by step, class within step; step t trains on mini-batch t mod n_steps",
         "optimizer": {"name": type(recipe.optimizer).__name__, **vars(recipe.optimizer)},
         "description": recipe.description,
+        **({} if recipe.table is None else {"table": recipe.table.metadata()}),
     }
     _FORMAT.write(path, tensors, header)
 
@@ -154,7 +154,8 @@ def _read(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Distilled
     recipe = Recipe(
         targets, units, weights or None, description=header["description"],
         optimizer=_read_optimizer(**optimizer),
+        table=Table.read(header["table"]) if "table" in header else None,
     )  # fmt: skip
-    data = DistilledData(X, y, lrs, recipe)
+    data = DistilledData(X if recipe.table is None else recipe.table.decode(X), y, lrs, recipe)
     data.as_tensors()  # raises an error if shift or scale do not fit
     return data

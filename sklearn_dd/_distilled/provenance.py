@@ -18,7 +18,7 @@ import joblib
 import numpy as np
 import torch
 
-from .._student import StudentSpec, state_of
+from .._student import Spec, state_of
 
 _VALUES = str | int | float | None | np.generic | np.ndarray | torch.Tensor
 
@@ -49,7 +49,7 @@ def describe(value: Any) -> Any:
     return f"{name}({', '.join(map(str, made_with))})" if made_with else name
 
 
-def identity(spec: StudentSpec) -> list[Any]:
+def identity(spec: Spec) -> list[Any]:
     """Values that identify a student: its class, arguments and optimiser."""
     return [spec.name, describe(spec.arguments), repr(spec.optimizer)]
 

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 
-from .._data import Array, Continuous, Standardize, Targets
-from .._engine import SGD, Optimizer, Pool, Prior, StudentFn, Weights
+from .._data import Array, Continuous, Standardize, Table, Targets
+from .._engine import SGD, Adam, Optimizer, Pool, Prior, StudentFn, Weights
 from .._student import (
     Acceleration,
+    Spec,
     StudentSpec,
-    built_in,
-    choose_student,
+    named,
+    rebuilt,
+    specify,
     student_fn,
     weight_prior,
 )
@@ -22,6 +25,8 @@ from .provenance import identity
 
 STUDENT = ("student", "student_arguments", "student_optimizer")  # keys of a description
 _DESCENT = SGD()
+# For nets that learn from data that were distilled for models alone.
+_EPOCHS, _ADAM_LR, _LR = 100, 0.003, 0.1
 
 
 class LostWeights(Enum):
@@ -54,6 +59,8 @@ class Recipe:
         against it, and a warm start checks the labels. ``evaluate`` takes its seed from it.
     optimizer : Optimizer
         The inner optimiser that takes the steps of the schedule.
+    table : Table or None
+        How a DataFrame of mixed columns becomes numbers; None if X is plain numbers.
     """
 
     targets: Targets
@@ -63,6 +70,7 @@ class Recipe:
     init: Any = "random"
     description: dict[str, Any] = field(default_factory=dict)
     optimizer: Optimizer = _DESCENT
+    table: Table | None = None
 
     @property
     def classes(self) -> Array:
@@ -70,17 +78,41 @@ class Recipe:
         assert not isinstance(self.targets, Continuous)
         return self.targets.values
 
-    def spec(self, student: Any = None) -> StudentSpec:
-        """The specification of ``student``, by default the one that the data were distilled for.
+    def numbers(self, X: Any) -> Array:
+        """Samples as numbers, whether they are a table or not."""
+        if self.table is not None and hasattr(X, "columns"):
+            return self.table.encode(X)
+        return np.array(X)
 
-        A skorch net is trained by its own optimiser. A file holds the name of a student only, which
-        is enough for those of this package.
+    def chosen(self, student: Any = None) -> Any:
+        """The student that is named, by default the one that the data were distilled for.
+
+        A file holds the name of a student only, which is enough for those of this package and of
+        scikit-learn.
         """
         student = self.student if student is None else student
         if student is None and self.description:
             name, arguments, _ = (self.description.get(key) for key in STUDENT)
-            student = built_in(name or "", arguments or {})
-        return choose_student(student, self.units.sample_shape, self.targets, self.optimizer)
+            student = rebuilt(name or "", arguments or {})
+        return named(student, self.targets)
+
+    def spec(self, student: Any = None) -> Spec:
+        """The specification of ``student``, by default the one that the data were distilled for.
+
+        A skorch net is trained by its own optimiser.
+        """
+        student = self.chosen(student)
+        return specify(student, self.units.sample_shape, self.targets, self.optimizer)
+
+    def net(self, student: Any = None) -> StudentSpec:
+        """The specification of one net, by default the one that the data were distilled for."""
+        spec = self.spec(student)
+        if not isinstance(spec, StudentSpec):
+            raise TypeError(
+                f"student must be one net here, which takes gradient steps, but it is {spec.name}. "
+                "Name a net, for example student=MLP."
+            )
+        return spec
 
     def student_fn(
         self, spec: StudentSpec, device: torch.device, acceleration: Acceleration | None = None
@@ -113,3 +145,14 @@ class Recipe:
         if not isinstance(self.init, str):
             return LostWeights.POOL
         return None if init in ("random", "fixed") else LostWeights.NOT_IN_FILE
+
+
+def first_of(student: Any) -> Any:
+    """The student, or the first of several."""
+    return student[0] if isinstance(student, list | tuple) else student
+
+
+def schedule(lrs: Array, optimizer: Optimizer) -> Array:
+    """The step sizes of nets; where none were learned, those of an ordinary loop."""
+    lr = _ADAM_LR if isinstance(optimizer, Adam) else _LR
+    return lrs if len(lrs) else np.full((_EPOCHS, lrs.shape[1]), lr, np.float32)

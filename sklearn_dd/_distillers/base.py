@@ -15,7 +15,7 @@ from .measure import Starts, first_set
 from .phases import Phase, phases_of
 from .problem import Problem
 from .progress import Progress
-from .result import FittedDistiller
+from .result import FittedDistiller, try_models
 from .run import Run
 
 
@@ -64,6 +64,7 @@ class BaseDistiller(FittedDistiller):
         if resume_from is not None:
             resumed.check(problem.made_of)
         distilled, fallback = self._start(problem)
+        try_models(problem, distilled)
         run = Run(problem, distilled, fallback, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:

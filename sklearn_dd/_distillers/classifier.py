@@ -49,8 +49,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size. ``None``: the plan decides. It takes fewer
         for one known net, and more for a convolutional student whose method is left to the plan.
-    student : None, nn.Module class, partial or NeuralNetClassifier, default=None
-        The network that learns from the distilled data.
+    student : None, "any", nn.Module class, partial, estimator or list, default=None
+        What learns from the distilled data: a network, a model of scikit-learn, or several.
 
         - ``None``: the plan decides. It takes an ``MLP``, the widest of several for which the
           budget suffices. The budget is ``max_time``, or a minute without it.
@@ -63,6 +63,14 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           distilled schedule replaces ``lr``, ``max_epochs``, ``batch_size`` and ``train_split``.
           Callbacks, weight decay and criteria other than the default or the (for a multilabel y,
           binary) cross-entropy are refused.
+        - An unfitted scikit-learn classifier, with its own parameters: linear models, support
+          vector machines, nearest neighbours and centroids, Gaussian naive Bayes,
+          ``MLPClassifier``, trees, forests, and boosting. A differentiable counterpart stands for
+          it in the fit. ``student_`` is the model itself, fitted to the distilled data.
+        - A list of students, for all of which one set is learned: the geometric mean of their
+          losses is minimised. ``student_`` is the first.
+        - ``"any"``: logistic regression, the nearest neighbour, a support vector machine, a
+          perceptron, a random forest and gradient boosting.
     init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
         The weights that students start from.
 
@@ -205,14 +213,14 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
 
     Attributes
     ----------
-    X_syn_ : ndarray of shape (n, n_features) or (n, ...)
+    X_syn_ : ndarray of shape (n, n_features) or (n, ...), or DataFrame
         Synthetic samples in the units and the layout of X, ordered by step, and by class within a
         step.
     y_syn_ : ndarray of shape (n,) or (n, n_classes)
         Class labels of the synthetic samples. With ``labels="soft"``, class probabilities; with
         ``"free"``, numbers. For a multilabel y with hard labels, 1 and 0.
     lrs_ : ndarray of shape (n_epochs, n_steps)
-        Step size of each gradient step.
+        Step size of each gradient step; (0, n_steps) if no student takes gradient steps.
     plan_ : Plan
         The parameters that may be left to the plan, with the values that the fit took and the
         reasons. A mapping, which can be printed, changed, and passed back as parameters.
@@ -236,8 +244,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         samples, ``"validation_iter"`` has the number of iterations done, ``"validation_score"`` the
         accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
         finite. For a multilabel y or another objective, the score is minus the mean objective.
-    student_ : NeuralNetClassifier
-        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+    student_ : NeuralNetClassifier or Pipeline
+        A skorch net that was trained on the distilled data alone; or a scikit-learn model in a
+        pipeline that standardises. Of several students, the first. It takes samples in the units of
         X. It predicts class labels or, for a multilabel y, 1 and 0 for each label.
     acceleration_ : dict
         How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a

@@ -94,7 +94,7 @@ def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     each, p = sum(seconds), problem.parameters
     limits = [p.max_time, p.max_iter and prepared + p.max_iter * each]
     whole = min((float(limit) for limit in limits if limit is not None), default=None)
-    n_parameters = sum(w.numel() for w in problem.first_weights().values())
+    n_parameters = sum(w.numel() for w in problem.first_weights().values() if w.is_floating_point())
     return Cost(n_parameters, max(memory), each, whole)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from statistics import fmean
 from typing import NamedTuple
@@ -14,13 +15,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from .._data import Array, RealData, Targets, stratified_rows
 from .._engine import (
     DistilledSet,
+    ModelFn,
     Objective,
     Stream,
     TargetKind,
     distinct,
     draw,
+    each_student,
     fold,
     generator,
+    scaled,
 )
 from .._evaluation import Training
 from .plan import operations
@@ -30,6 +34,7 @@ _N_STUDENTS = 4  # that learn from the set at each look
 _BATCH = 512  # samples that are scored at a time
 _PARTS = 16  # of the samples; the spread over them gives a standard error
 _FEWEST = 8  # distinct samples that are evidence
+_UNSEEN = 1e8  # operations of a model that torch does not count, such as those of trees
 _ALIVE = 1e-6  # the least spread of a student's outputs
 
 
@@ -49,12 +54,37 @@ def examine(
     differ = len(np.unique(real.rows)) > 1
     # The share of samples with all labels right would be flat for long.
     has_score = objective is None and targets.kind is not TargetKind.MULTILABEL
-    losses, scores, dead = [], [], []
-    for found in training.outputs(real):  # (n, n_outputs), one student after the other
-        losses.append(losses_of_parts(goal, found, y))
-        scores.append(_score(found, y, targets.kind) if has_score else -float(losses[-1].mean()))
-        dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
-    return Look(torch.stack(losses).mean(0), fmean(scores), fmean(dead))
+    losses: dict[int, list[Tensor]] = defaultdict(list)  # of each of several students
+    scores, dead = [], []
+    for student, found in training.each_output(real):
+        if isinstance(student, ModelFn) and y.ndim == 1:
+            found = scaled(goal, found, y)  # a model counts by what it predicts
+        parts = losses_of_parts(goal, found, y)
+        losses[id(student)].append(parts)
+        scores.append(_score(found, y, targets.kind) if has_score else -float(parts.mean()))
+        if not isinstance(student, ModelFn):  # a model may say that nothing can be said
+            dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
+    each = [torch.stack(of).mean(0) for of in losses.values()]
+    together = _together if objective is None else _mean_of
+    return Look(together(each), fmean(scores), fmean(dead or [0]))
+
+
+def _mean_of(losses: list[Tensor]) -> Tensor:
+    """The mean of an objective that may be negative over several students, on each part."""
+    return torch.stack(losses).mean(0)
+
+
+def _together(losses: list[Tensor]) -> Tensor:
+    """The geometric mean of the losses of several students, on each part of the samples.
+
+    Its mean over the parts is that of the students' mean losses. Its spread is that of a sum of
+    losses which are weighted as that mean weighs them.
+    """
+    if len(losses) == 1:
+        return losses[0]
+    means = torch.stack([each.mean() for each in losses]).clamp(min=1e-3)
+    whole = means.log().mean().exp()
+    return whole * (torch.stack(losses) / means[:, None]).mean(0)
 
 
 def losses_of_parts(goal: Objective, outputs: Tensor, y: Tensor) -> Tensor:
@@ -119,10 +149,16 @@ def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows
     """
     weights = problem.training_prior(generator(problem.seed))
     params = {name: w.to(problem.device) for name, w in weights.items()}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        # Normalisation over a batch needs two samples.
-        problem.student.apply(params, distilled.x[0, [0, 0]].detach())
-    n_trained = 3 * distilled.lrs.numel() * distilled.x.shape[1]  # a step takes three passes
-    n_scored = min(max_rows, len(problem.training.rows))
-    each = counter.get_total_flops() / 2 * (n_trained + n_scored)
+    x, y = distilled.x.detach(), distilled.y.detach()
+    n_trained = 3 * distilled.lrs.numel() * x.shape[1]  # a step takes three passes
+    n_scored, each = min(max_rows, len(problem.training.rows)), 0.0
+    for student, own in each_student(problem.student, params):
+        n_new = 2  # normalisation over a batch needs two samples
+        if is_model := isinstance(student, ModelFn):
+            own, n_new = student.learn(own, x, y), n_scored  # it learns when it is asked
+        new = x[0, :1].expand(n_new, *x.shape[2:])
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            student.apply(own, new)
+        count = counter.get_total_flops()
+        each += count + _UNSEEN if is_model else count / 2 * (n_trained + n_scored)
     return int(share * operations(problem.parameters.plan) / max(1, each))

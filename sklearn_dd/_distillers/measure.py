@@ -51,9 +51,10 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
         for name in ("data_init", "distill_lr"):
             p.plan.decide(name, p.distiller.plan_[name], "as in the last fit")
         parametrisation = problem.real.targets.parametrisations[p.labels]
-        batch, schedule = int(problem.real.counts.sum()), (p.n_epochs, p.n_steps)
+        batch, schedule = int(problem.real.counts.sum()), problem.schedule
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         start = start.to(problem.device)
+        start.snap = problem.snap if problem.recipe.table is not None else None
         return Starts(start, start)
     kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
@@ -86,7 +87,9 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
 
 def _with_steps(start: DistilledSet, size: float) -> DistilledSet:
     lrs = torch.full_like(start.lrs, size)
-    return DistilledSet(start.x, start.y, lrs, parametrisation=start.parametrisation)
+    return DistilledSet(
+        start.x, start.y, lrs, parametrisation=start.parametrisation, snap=start.snap
+    )
 
 
 def _start(problem: Problem, kind: object) -> DistilledSet:
@@ -95,8 +98,10 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     start = starting_set(
         problem.real, problem.training.rows, problem.recipe.units,
         np.random.default_rng(fold(problem.seed, Stream.START)),
-        data_init=kind, schedule=(p.n_epochs, p.n_steps), lr=1.0, labels=p.labels,
+        data_init=kind if isinstance(kind, str) else problem.recipe.numbers(kind),
+        schedule=problem.schedule, lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
+    start.snap = problem.snap if problem.recipe.table is not None else None
     if problem.varies is not None and isinstance(kind, str):
         with torch.no_grad():  # noise would make constant features vary
             start.free_x.mul_(problem.varies)

@@ -56,7 +56,7 @@ class DistillerParameters:
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_steps": [None, _POSITIVE_INT],
-        "n_epochs": [None, _POSITIVE_INT],
+        "n_epochs": [None, Interval(Integral, 0, None, closed="left")],
         "student": "no_validation",  # choose_student checks it
         "init": "no_validation",  # weight_prior checks it
         "method": [StrOptions({"auto", *METHODS}), list, tuple, callable],

@@ -11,7 +11,20 @@ import torch
 
 from .. import augmentation
 from .._data import Targets
-from .._engine import Augment, Augmented, FunctionMethod, Method, Objective, StudentFn, as_method
+from .._engine import (
+    AnyStudent,
+    Augment,
+    Augmented,
+    Direct,
+    FunctionMethod,
+    Joint,
+    Method,
+    Objective,
+    Several,
+    StudentFn,
+    as_method,
+    members,
+)
 from ..methods import DistributionMatching, GradientMatching, OrdinaryLoops, Ridge, Unrolled
 
 METHODS: dict[str, Callable[[], Method]] = {
@@ -42,7 +55,7 @@ def phases_of(
     augment: Any,
     training_loop: str,
     objective: Objective | None,  # None: the user left it at its default
-    student: StudentFn,
+    student: AnyStudent,
     targets: Targets,
     sample_shape: tuple[int, ...],
     device: torch.device,
@@ -50,10 +63,15 @@ def phases_of(
     """The phases that ``method`` stands for; methods that follow one another get equal shares."""
     micro_batch = _micro_batch(objective, sample_shape, device)
     sequence = _sequence(method, micro_batch)
+    nets = [s for s in members(student) if isinstance(s, StudentFn)]
     for part in sequence:
-        _check_serves(part, method, student, targets)
+        for net in nets:
+            _check_serves(part, method, net, targets)
     if training_loop == "any":
         sequence = _for_any_loop(sequence, method, micro_batch)
+    if not nets:
+        sequence = sequence[:1]
+    sequence = [_for_all(part, student, objective, targets.objective) for part in sequence]
     if augment is not None:
         transform = _transformation(augment, sample_shape)
         sequence = [Augmented(part, transform) for part in sequence]
@@ -62,6 +80,22 @@ def phases_of(
         Phase(part, objective or part.default_objective or targets.objective, k / n, (k + 1) / n)
         for k, part in enumerate(sequence)
     ]
+
+
+def _for_all(
+    method: Method, student: AnyStudent, given: Objective | None, usual: Objective
+) -> Method:
+    """The method for nets, and the direct gradient for models."""
+    if not isinstance(student, Several):
+        return method if isinstance(student, StudentFn) else Direct()
+    # Nets have a copy each: what a method carries must not get from one net to another.
+    methods = [
+        copy.deepcopy(method) if isinstance(s, StudentFn) and not _is_plain(method)
+        else method if isinstance(s, StudentFn) else Direct()
+        for s in members(student)
+    ]  # fmt: skip
+    objectives = [given or part.default_objective or usual for part in methods]
+    return Joint(methods, objectives, is_positive=given is None)
 
 
 def _sequence(method: Any, micro_batch: int | None) -> list[Method]:

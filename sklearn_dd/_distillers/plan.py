@@ -10,8 +10,8 @@ from textwrap import shorten
 from typing import Any
 
 from .._data import RealSet, Targets
-from .._engine import ConvNd, Drawing, Ridge, StudentFn, TargetKind, Unrolled, generator
-from .._student import StudentSpec
+from .._engine import AnyStudent, ConvNd, Drawing, Ridge, TargetKind, Unrolled, generator
+from .._student import Spec, StudentSpec
 from ..students import MLP
 
 _SECONDS = 60.0  # the budget that a fit without a limit is planned for
@@ -193,22 +193,25 @@ def plan_student(
     plan.decide("student", partial(MLP, width=width), "the widest that the budget allows")
 
 
-def suits_windows(plan: Plan, spec: StudentSpec, student: StudentFn, targets: Targets) -> bool:
+def suits_windows(plan: Plan, spec: Spec, student: AnyStudent, targets: Targets) -> bool:
     """Whether a student is one whose whole training is too slow to go back through.
 
     Convolutional students need many small steps. Ridge regressions on their features, and then
     short windows of their training, teach them more in the same time.
     """
+    if not isinstance(spec, StudentSpec):
+        return False
     with Drawing(generator(0)):
         convolves = any(isinstance(layer, ConvNd) for layer in spec().modules())
-    can = student.features is not None and targets.kind in Ridge.targets
+    can = getattr(student, "features", None) is not None and targets.kind in Ridge.targets
     may_choose = is_open(plan["method"]) or isinstance(plan["method"], list | tuple)
     return convolves and can and may_choose
 
 
 def plan_learning(
-    plan: Plan, *, by_windows: bool, init: Any, is_known: bool, has_plenty: bool, kind: TargetKind
-) -> None:
+    plan: Plan, *, by_windows: bool, init: Any, is_known: bool, has_plenty: bool, kind: TargetKind,
+    takes_steps: bool, has_models: bool,
+) -> None:  # fmt: skip
     """Decide how students learn and how the set is learned, but for what is measured.
 
     One known net learns more from labels that are free, in few steps and at a high outer rate, but
@@ -220,6 +223,9 @@ def plan_learning(
     if by_windows:
         plan.decide("method", [Ridge(), Unrolled(window=_WINDOW)], "the student convolves")
     plan.decide("method", "unrolled", "the exact gradient")
+    if not takes_steps:
+        plan.decide("n_epochs", 0, "no student takes gradient steps")
+        plan.decide("distill_lr", 1.0, "no student takes gradient steps")
     if by_windows:
         plan.decide("n_epochs", _WINDOWED_STEPS // plan["n_steps"] or 1, "for this method")
     elif is_known:
@@ -231,15 +237,7 @@ def plan_learning(
     elif is_free:
         plan.decide("labels", "free", "it serves one net alone, and real samples are many")
     plan.decide("labels", "hard", "any model can learn from them")
-    if is_free:
-        plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
-    if by_windows:
-        plan.decide("outer_lr", _OUTER_LR, "for this method")
-    if kind is TargetKind.CONTINUOUS:
-        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for numbers")
-    if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps
-        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
-    plan.decide("outer_lr", _OUTER_LR, "for many iterations")
+    _plan_outer_lr(plan, is_free, by_windows, has_models, kind)
     plan.decide("step_size_rate", 0.1, "so that step sizes do not outrun the samples")
     plan.decide(
         "batch_size", _BATCH, "noise that keeps the set from fitting the real samples too well"
@@ -248,6 +246,23 @@ def plan_learning(
     if init == "fixed" and not has_plenty:
         plan.decide("random_share", 0.5, "so that the set does not fit few samples too well")
     plan.decide("random_share", 0.0, "students start as init says")
+
+
+def _plan_outer_lr(
+    plan: Plan, is_free: bool, by_windows: bool, has_models: bool, kind: TargetKind
+) -> None:
+    """Decide the outer learning rate."""
+    if is_free:
+        plan.decide("outer_lr", _OUTER_LR_OF_FREE, "for one known net")
+    if by_windows:
+        plan.decide("outer_lr", _OUTER_LR, "for this method")
+    if has_models:  # their iterations take long
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for models")
+    if kind is TargetKind.CONTINUOUS:
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for numbers")
+    if plan.expects_at_most(_SHORT):  # samples cannot move far in small steps
+        plan.decide("outer_lr", _OUTER_LR_OF_SHORT, "for few iterations")
+    plan.decide("outer_lr", _OUTER_LR, "for many iterations")
 
 
 def has_plenty(real: RealSet, sample_shape: tuple[int, ...], n_steps: int) -> bool:

@@ -17,6 +17,7 @@ from .._data import (
     RealData,
     RealSet,
     Standardize,
+    Targets,
     fingerprint,
     hold_out,
     resolve_device,
@@ -25,6 +26,7 @@ from .._data import (
 from .._distilled import STUDENT, Recipe, describe, identity
 from .._engine import (
     Adam,
+    AnyStudent,
     DistilledSet,
     Method,
     Objective,
@@ -34,6 +36,7 @@ from .._engine import (
     Reducer,
     Stream,
     StudentFn,
+    TargetKind,
     Weights,
     distinct,
     draw,
@@ -41,16 +44,10 @@ from .._engine import (
     hold_out_nets,
     join,
     known_net,
+    members,
     priors,
 )
-from .._student import (
-    StudentSpec,
-    acceleration,
-    choose_student,
-    known_nets,
-    student_fn,
-    weight_prior,
-)
+from .._student import Spec, StudentSpec, acceleration, function_of, known_nets, prior_of, specify
 from .objective import check_objective
 from .phases import Phase
 from .plan import (
@@ -79,7 +76,7 @@ class Problem:
         Checked X and y.
     training, held_out, everything : RealData
         The rows to learn from, those to validate with, and both, standardised batch by batch.
-    spec, student : StudentSpec, StudentFn
+    spec, student : Spec, StudentFn, ModelFn or Several
         How to build the student, and the student as the engine takes it.
     prior : callable
         Where students start; the priors of training and of validation are parts of it.
@@ -105,8 +102,8 @@ class Problem:
     training: RealData
     held_out: RealData
     everything: RealData
-    spec: StudentSpec
-    student: StudentFn
+    spec: Spec
+    student: AnyStudent
     prior: Prior
     training_prior: Prior
     held_out_prior: Prior
@@ -155,17 +152,20 @@ class Problem:
         shape = student_shape(real.input_shape, p.sample_shape)
         is_given = not (callable(p.init) or p.init in ("random", "fixed"))
         plan_student(plan, real, shape, is_given=is_given)
-        spec = choose_student(p.student, shape, targets)
+        spec = specify(p.student, shape, targets)
         init = known_nets(p.init)
-        prior = weight_prior(init, spec, seed)
-        student = student_fn(spec, device, targets.loss)
+        prior = prior_of(init, spec, seed)
+        student = function_of(spec, device, targets.loss)
+        has_models = not all(isinstance(s, StudentFn) for s in members(student))
+        _check_student(p, spec, has_models, targets)
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
         if by_windows:  # a skorch net keeps its own optimiser
-            spec = choose_student(p.student, shape, targets, Adam())
-            student = student_fn(spec, device, targets.loss)
+            spec = specify(p.student, shape, targets, Adam())
+            student = function_of(spec, device, targets.loss)
         plan_learning(
             plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
+            takes_steps=spec.takes_steps, has_models=has_models,
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X
@@ -174,7 +174,7 @@ class Problem:
             units = Standardize(real.input_shape, shape)
         recipe = Recipe(
             targets, units, known_net(prior), p.student, init, _description(p, real, spec, seed),
-            spec.optimizer,
+            spec.optimizer, real.table,
         )  # fmt: skip
         training, held_out, everything = (
             RealData(real.X, real.y, part, units, p.batch_size, device, real.weights)
@@ -200,6 +200,20 @@ class Problem:
         varies = self.recipe.units.varies
         return None if varies is None or varies.all() else varies.to(self.device)
 
+    def snap(self, z: torch.Tensor) -> torch.Tensor:
+        """The nearest samples that a table can hold, (n_steps, batch, n_features) standardised."""
+        table, units = self.recipe.table, self.recipe.units
+        assert table is not None
+        shift, scale = units.shift.to(z), units.scale.to(z)
+        found = table.snap(z.flatten(0, 1) * scale + shift)
+        return ((found - shift) / scale).reshape(z.shape)
+
+    @property
+    def schedule(self) -> tuple[int, int]:
+        """Epochs and mini-batches of the gradient steps; no epochs if no student takes steps."""
+        p = self.parameters
+        return p.n_epochs if self.spec.takes_steps else 0, p.n_steps
+
     def outer_loop(
         self,
         distilled: DistilledSet,
@@ -211,6 +225,7 @@ class Problem:
         """The loop that improves ``distilled`` in place, until ``progress`` is 1."""
         p, prior = self.parameters, self.training_prior
         if p.random_share and isinstance(prior, Pool):
+            assert isinstance(self.spec, StudentSpec)  # several students have no pool
             prior = priors.Mixed(prior, priors.random(self.spec), p.random_share)
         return OuterLoop(
             distilled, method, self.student, prior, sample, objective,
@@ -226,10 +241,21 @@ class Problem:
 
     def acceleration(self) -> dict[str, Any]:
         """How the student's steps were taken."""
-        return acceleration(self.student)
+        return acceleration(s for s in members(self.student) if isinstance(s, StudentFn))
 
 
-def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> dict[str, Any]:
+def _check_student(p: Settings, spec: Spec, has_models: bool, targets: Targets) -> None:
+    """Refuse parameters from which a student cannot learn."""
+    if spec.takes_steps and p.n_epochs == 0:
+        raise ValueError(f"n_epochs=0 lets {spec.name} learn nothing: it takes gradient steps.")
+    if has_models and p.labels == "free" and targets.kind is not TargetKind.CONTINUOUS:
+        raise ValueError(
+            f"labels='free' are for nets alone, but student is {spec.name}: a model takes classes, "
+            "or shares of them. Use 'hard' or 'soft'."
+        )
+
+
+def _description(p: Settings, real: RealSet, spec: Spec, seed: int) -> dict[str, Any]:
     """How the data were made, for whoever finds the file."""
     given = p.distiller.get_params(deep=False)
     parameters = given | {k: v for k, v in p.plan.items() if k in given and not is_open(v)}
@@ -247,7 +273,7 @@ def _description(p: Settings, real: RealSet, spec: StudentSpec, seed: int) -> di
     }
 
 
-def _fixed_parameters(distiller: Any, spec: StudentSpec, init: Any) -> dict[str, Any]:
+def _fixed_parameters(distiller: Any, spec: Spec, init: Any) -> dict[str, Any]:
     """The parameters that may not change when the fit is resumed."""
     parameters = distiller.get_params(deep=False)
     fixed = {name: value for name, value in parameters.items() if name not in _FREE}

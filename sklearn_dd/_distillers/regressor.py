@@ -42,8 +42,10 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         Number of passes of a student over the mini-batches. Each of the ``n_epochs * n_steps``
         gradient steps has its own learned step size. ``None``: the plan decides, as for
         ``DatasetDistiller``.
-    student : None, nn.Module class, partial or NeuralNetRegressor, default=None
-        The network that learns from the distilled data, as in ``DatasetDistiller``. It must return
+    student : None, "any", nn.Module class, partial, estimator or list, default=None
+        What learns from the distilled data, as in ``DatasetDistiller``. Models of scikit-learn are
+        regressors; ``"any"`` stands for ridge regression, the nearest neighbour, a perceptron, a
+        random forest and gradient boosting, fitted to standardised targets. A network must return
         one number for each sample. Its constructor is passed ``n_classes=1`` if it names
         ``n_classes``. A skorch net must keep its default criterion or use the squared error.
         ``None``: the plan decides. It takes an ``MLP`` as wide as the budget allows.
@@ -155,12 +157,12 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
 
     Attributes
     ----------
-    X_syn_ : ndarray of shape (n_samples, n_features) or (n_samples, ...)
+    X_syn_ : ndarray of shape (n_samples, n_features) or (n_samples, ...), or DataFrame
         Synthetic samples in the units and the layout of X, ordered by step.
     y_syn_ : ndarray of shape (n_samples,)
         Targets of the synthetic samples, in the units of y.
     lrs_ : ndarray of shape (n_epochs, n_steps)
-        Step size of each gradient step.
+        Step size of each gradient step; (0, n_steps) if no student takes gradient steps.
     plan_ : Plan
         The parameters that may be left to the plan, with the values that the fit took and the
         reasons. A mapping, which can be printed, changed, and passed back as parameters.
@@ -177,8 +179,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     history_ : dict of lists
         As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
         mean objective.
-    student_ : NeuralNetRegressor
-        A skorch net that was trained on the distilled data alone. It takes samples in the units of
+    student_ : NeuralNetRegressor or TransformedTargetRegressor
+        A skorch net that was trained on the distilled data alone, or a scikit-learn model. Of
+        several students, the first. It takes samples in the units of
         X and predicts in the units of y.
     acceleration_ : dict
         How the students' gradient steps were taken. ``"traced_steps"`` counts steps that repeated a
@@ -248,5 +251,4 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         ndarray of shape (n_samples,)
             Predictions in the units of y.
         """
-        outputs = self._outputs(X)
-        return self.recipe_.targets.predictions(outputs)
+        return self._predicted(X)

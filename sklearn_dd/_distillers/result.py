@@ -15,13 +15,14 @@ from sklearn.base import (
     _clone_parametrized,
 )
 from sklearn.utils import gen_batches
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
 from .._engine import DistilledSet
 from .._evaluation import Evaluation
-from .._student import Student, replay_student
+from .._student import ModelSpec, SeveralSpec, Student, fit_model, is_model, replay_student
 from .problem import Problem
 from .run import Run
 
@@ -52,10 +53,8 @@ class FittedDistiller(
     def _publish(self, problem: Problem, distilled: DistilledSet, run: Run) -> Self:
         """Set the fitted attributes."""
         recipe, targets = problem.recipe, problem.real.targets
-        x, y, lrs = (t.detach().cpu() for t in (distilled.x, distilled.y, distilled.lrs))
-        self.X_syn_ = recipe.units.inverse(x.flatten(0, 1)).numpy()
-        self.y_syn_ = targets.decode(y.flatten(0, 1), distilled.learns_labels)
-        self.lrs_ = lrs.numpy()
+        self.X_syn_, self.y_syn_ = _as_the_user_has_them(problem, distilled)
+        self.lrs_ = distilled.lrs.detach().cpu().numpy()
         if not isinstance(targets, Continuous):
             self.classes_ = targets.values
             counts = problem.real.counts * self.lrs_.shape[1]
@@ -65,11 +64,26 @@ class FittedDistiller(
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
         self.stop_reason_ = run.reason
         self.acceleration_ = problem.acceleration()
-        self.student_ = replay_student(
-            problem.spec, problem.first_weights(), recipe.units, targets, self.X_syn_.copy(),
-            self.y_syn_, self.lrs_, problem.device,
-        )  # fmt: skip
+        self.student_ = self._first_student(problem)
         return self
+
+    def _first_student(self, problem: Problem) -> Any:
+        """The student, or the first of several, after it has learned from the distilled data."""
+        spec, weights = problem.spec, problem.first_weights()
+        if isinstance(spec, SeveralSpec):
+            spec = spec.members[0]
+            weights = {
+                name.removeprefix("0."): w for name, w in weights.items() if name.startswith("0.")
+            }
+        recipe = self.recipe_
+        made_of = recipe.units, recipe.targets
+        if isinstance(spec, ModelSpec):
+            seed = int(weights["seed"])
+            return fit_model(spec.model, *made_of, self.X_syn_, self.y_syn_, seed, recipe.table)
+        return replay_student(
+            spec, weights, *made_of, recipe.numbers(self.X_syn_), self.y_syn_, self.lrs_,
+            problem.device, recipe.table,
+        )  # fmt: skip
 
     def transform(self, X: Any = None) -> DistilledData:
         """Return the distilled data.
@@ -90,7 +104,7 @@ class FittedDistiller(
             new_samples(self, X)
         config = getattr(self, "_sklearn_output_config", {})
         container = config.get("transform", sklearn.get_config()["transform_output"])
-        if container == "default" or data.X.ndim != 2:
+        if container == "default" or data.X.ndim != 2 or self.recipe_.table is not None:
             return data
         library = importlib.import_module(container)
         names = list(self.get_feature_names_out())
@@ -162,9 +176,10 @@ class FittedDistiller(
             Their class labels, labels as 1 and 0, or regression targets.
         n_inits : int, default=20
             Number of students. Each net of a pool is used at most once, a single known net once.
-        student : None, nn.Module class or NeuralNetClassifier, default=None
-            Another architecture. ``None`` takes the one that the data were distilled for. A class
-            is trained by the optimiser that the data were distilled for, a skorch net by its own.
+        student : None, nn.Module class, skorch net, scikit-learn model or list, default=None
+            Another student. ``None`` takes what the data were distilled for. A class is trained by
+            the optimiser that the data were distilled for, a skorch net by its own. A model is
+            fitted ``n_inits`` times if it draws at random, else once. Of a list, each is scored.
         init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
             Another weight prior. ``None`` takes the prior that the data were distilled for. Another
             architecture uses this prior only if it is a callable, and ``"random"`` otherwise. Data
@@ -191,7 +206,8 @@ class FittedDistiller(
         -------
         Evaluation
             ``mean``, ``std``, ``scores`` of shape (n_inits,) and ``step_scores`` of shape
-            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits).
+            (T + 1, n_inits) with ``each_step=True``, else (1, n_inits). With several students,
+            ``scores`` has a row for each.
 
         See Also
         --------
@@ -199,19 +215,30 @@ class FittedDistiller(
         """
         data = self._distilled_data()
         return data.evaluate(
-            new_samples(self, X), y, n_inits=n_inits, student=student, init=init,
+            self._checked(X), y, n_inits=n_inits, student=student, init=init,
             n_epochs=n_epochs, each_step=each_step, scoring=scoring, sample_weight=sample_weight,
             random_state=random_state, device=self.device,
         )  # fmt: skip
+
+    def _checked(self, X: Any) -> Any:
+        """Flat samples, checked against those of the fit; a table as it is."""
+        checked = new_samples(self, X)
+        return checked if self.recipe_.table is None else X
 
     def _distilled_data(self) -> DistilledData:
         check_is_fitted(self)
         return DistilledData(self.X_syn_.copy(), self.y_syn_.copy(), self.lrs_.copy(), self.recipe_)
 
+    def _predicted(self, X: Any) -> Array:
+        """What ``student_`` predicts for samples."""
+        check_is_fitted(self)
+        if is_model(self.student_):
+            return self.student_.predict(self._checked(X))
+        return self.recipe_.targets.predictions(self._outputs(X))
+
     @torch.no_grad()
     def _outputs(self, X: Any) -> torch.Tensor:
-        """The outputs of ``student_`` for samples."""
-        check_is_fitted(self)
+        """The outputs of ``student_``, a net, for samples."""
         X = new_samples(self, X)
         # Not with skorch's predict, whose DataLoader moves torch's global generator.
         batches = (as_tensor(X[rows]) for rows in gen_batches(len(X), _BATCH))
@@ -226,6 +253,38 @@ class FittedDistiller(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _as_the_user_has_them(problem: Problem, distilled: DistilledSet) -> tuple[Any, Array]:
+    """Distilled samples and labels in the units and the layout of X and y."""
+    recipe = problem.recipe
+    x, y = (t.detach().cpu().flatten(0, 1) for t in (distilled.x, distilled.y))
+    numbers = recipe.units.inverse(x).numpy()
+    X = numbers if recipe.table is None else recipe.table.decode(numbers)
+    return X, problem.real.targets.decode(y, distilled.learns_labels)
+
+
+def try_models(problem: Problem, distilled: DistilledSet) -> None:
+    """Fit each scikit-learn model to a set, so that one that cannot learn from it says so early."""
+    spec, recipe = problem.spec, problem.recipe
+    for each in spec.members if isinstance(spec, SeveralSpec) else [spec]:
+        if isinstance(each, ModelSpec):
+            X, y = _as_the_user_has_them(problem, distilled)
+            try:
+                made_of = recipe.units, recipe.targets, X, y
+                fit_model(each.model, *made_of, problem.seed, recipe.table).predict(X[:1])
+            except Exception as error:
+                error.add_note(
+                    f"student={each.model!r} cannot learn from {len(X)} distilled samples. Change "
+                    "its parameters, or distil more samples."
+                )
+                raise
+
+
+def _gives_probabilities(distiller: Any) -> bool:
+    """Whether ``student_`` does, if there is one."""
+    student = getattr(distiller, "student_", None)
+    return student is None or hasattr(student, "predict_proba")
 
 
 class FittedClassifier(ClassifierMixin, FittedDistiller):
@@ -244,9 +303,9 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples,) or (n_samples, n_labels)
             Class labels; for multilabel targets 1 for each label that is likelier than not, else 0.
         """
-        outputs = self._outputs(X)
-        return self.recipe_.targets.predictions(outputs)
+        return self._predicted(X)
 
+    @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
         """Predict class probabilities with a student trained on the distilled data alone.
 
@@ -260,6 +319,9 @@ class FittedClassifier(ClassifierMixin, FittedDistiller):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``; for multilabel targets, of each label.
         """
+        check_is_fitted(self)
+        if is_model(self.student_):
+            return self.student_.predict_proba(self._checked(X))
         outputs, targets = self._outputs(X), self.recipe_.targets
         assert not isinstance(targets, Continuous)
         return targets.probabilities(outputs).numpy()

@@ -67,7 +67,7 @@ class Run:
             lambda: self._used_of(last), lambda: self.monitor.is_settled, self._keep
         )
         self.is_interrupted = False
-        self.learns_step_sizes = p.step_size_rate > 0
+        self.learns_step_sizes = p.step_size_rate > 0 and problem.spec.takes_steps
         self.began = began - resumed.metadata.get("seconds", 0.0)
         self.phase: int = resumed.metadata.get("phase", 0)
         self.loop: OuterLoop | None = None  # of the phase
@@ -119,11 +119,11 @@ class Run:
         if self.monitor.done and self.learns_step_sizes:
             self._steady()
         if self.monitor.returns_start and not is_interrupted:
-            size = float(self.distilled.lrs.detach().mean())
+            lrs = self.distilled.lrs.detach()
+            size = f", with a mean step size of {float(lrs.mean()):.3g}" if lrs.numel() else ""
             warn_user(
-                "Distillation did not improve on its start, so the best start is returned, with "
-                f"a mean step size of {size:.3g} (see plan_.reasons['data_init']). Give the fit "
-                "more time or more samples."
+                f"Distillation did not improve on its start, so the best start is returned{size} "
+                "(see plan_.reasons['data_init']). Give the fit more time or more samples."
             )
         if (self.monitor.history["dead_share"] or [0])[-1] > 0:
             warn_user(

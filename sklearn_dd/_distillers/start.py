@@ -69,7 +69,9 @@ def continued_set(
     assert previous.recipe is not None
     n = lrs_shape[1] * batch
     wanted = (n, *recipe.units.input_shape), lrs_shape, *_labels_of(recipe)
-    found = previous.X.shape, previous.lrs.shape, *_labels_of(previous.recipe)
+    old = previous.recipe
+    shape = len(previous.X), *old.units.input_shape
+    found = shape, previous.lrs.shape, *_labels_of(old)
     if wanted != found:
         raise ValueError(
             "warm_start=True continues from the last fit, so (X_syn.shape, lrs.shape, classes, "

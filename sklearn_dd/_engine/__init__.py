@@ -1,6 +1,7 @@
 """The engine: distillation in torch alone. What the rest of the package uses of it."""
 
 from .carry import Params, Step, as_leaves
+from .counterparts import scaled
 from .distilled_set import (
     CLASS_PROBABILITIES,
     LABEL_PROBABILITIES,
@@ -14,8 +15,10 @@ from .fast.tracing import Traced
 from .hypergradients.augmented import Augment, Augmented
 from .hypergradients.clipped import Clipped
 from .hypergradients.cuda_graph import CudaGraph
+from .hypergradients.direct import Direct
 from .hypergradients.distribution_matching import DistributionMatching
 from .hypergradients.gradient_matching import GradientMatching
+from .hypergradients.joint import Joint
 from .hypergradients.ordinary_loops import OrdinaryLoops
 from .hypergradients.problem import (
     FunctionMethod,
@@ -41,6 +44,7 @@ from .losses import (
     regression,
 )
 from .memory import peak_bytes
+from .model_fn import AnyStudent, ModelFn, Several, each_student, members, model_prior
 from .optimizers import SGD, Adam, Momentum, Optimizer
 from .outer_loop import Iteration, OuterLoop
 from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_net
@@ -58,11 +62,13 @@ __all__ = [
     "POOLING",
     "SGD",
     "Adam",
+    "AnyStudent",
     "Augment",
     "Augmented",
     "Clipped",
     "ConvNd",
     "CudaGraph",
+    "Direct",
     "DistilledSet",
     "DistributionMatching",
     "Drawing",
@@ -70,10 +76,12 @@ __all__ = [
     "GradientMatching",
     "Hypergradient",
     "Iteration",
+    "Joint",
     "Kernels",
     "LabelParametrisation",
     "Loss",
     "Method",
+    "ModelFn",
     "Momentum",
     "Objective",
     "Optimizer",
@@ -85,6 +93,7 @@ __all__ = [
     "Prior",
     "Reducer",
     "Ridge",
+    "Several",
     "Step",
     "Stream",
     "StudentFn",
@@ -99,6 +108,7 @@ __all__ = [
     "cross_entropy",
     "distinct",
     "draw",
+    "each_student",
     "first_layer",
     "fold",
     "generator",
@@ -108,12 +118,15 @@ __all__ = [
     "known_net",
     "mean_over_students",
     "mean_squared_error",
+    "members",
+    "model_prior",
     "multilabel",
     "naive_hypergradient",
     "peak_bytes",
     "pure",
     "pure_features",
     "regression",
+    "scaled",
     "train",
     "train_students",
     "unroll",

@@ -41,6 +41,9 @@ class DistilledSet:
         Positive step sizes, one for each of the T = n_epochs · n_steps steps.
     parametrisation : LabelParametrisation or None
         How labels are learned: as probabilities or as numbers. ``None`` keeps them fixed.
+    snap : callable or None
+        The nearest samples that are allowed. Students learn from these, and the gradient passes
+        through as if nothing had been changed (a straight-through estimator). ``None`` allows all.
     """
 
     def __init__(
@@ -50,8 +53,9 @@ class DistilledSet:
         lrs: Tensor,
         *,
         parametrisation: LabelParametrisation | None = None,
+        snap: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.parametrisation = parametrisation
+        self.parametrisation, self.snap = parametrisation, snap
         self.free_x = x.detach().clone().requires_grad_()
         free_y = y if parametrisation is None else parametrisation.free(y)
         self.free_y = free_y.detach().clone().requires_grad_(self.learns_labels)
@@ -65,7 +69,10 @@ class DistilledSet:
     @property
     def x(self) -> Tensor:
         """The samples, (n_steps, batch, *sample_shape)."""
-        return self.free_x
+        if self.snap is None:
+            return self.free_x
+        fixed = self.free_x.detach()
+        return self.snap(fixed) + (self.free_x - fixed)  # the bracket is 0, and has the gradient
 
     @property
     def y(self) -> Tensor:
@@ -102,7 +109,7 @@ class DistilledSet:
     def to(self, device: torch.device) -> DistilledSet:
         """The same set on another device."""
         x, y, lrs = (t.to(device) for t in (self.x, self.y, self.lrs))
-        return DistilledSet(x, y, lrs, parametrisation=self.parametrisation)
+        return DistilledSet(x, y, lrs, parametrisation=self.parametrisation, snap=self.snap)
 
     @torch.no_grad()
     def scale_step_sizes(self, factor: float) -> None:

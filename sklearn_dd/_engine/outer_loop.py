@@ -12,10 +12,10 @@ from torch import Tensor
 from .distilled_set import DistilledSet
 from .hypergradients.problem import Hypergradient, Method, OuterProblem, State, as_method
 from .losses import Objective
+from .model_fn import AnyStudent
 from .priors import Prior, draw
 from .reducer import Alone, Reducer
 from .seeds import Stream, generator
-from .student_fn import StudentFn
 
 _RAISE = 1.2  # of rates that were lowered
 _LOWER = 0.8  # of the rates that they may rise to again, after these have led astray
@@ -55,7 +55,7 @@ class OuterLoop:
         What is learned.
     method : Method
         What computes the hypergradient.
-    student : StudentFn
+    student : StudentFn, ModelFn or Several
         What learns from the distilled set.
     prior : callable
         Where students start.
@@ -88,7 +88,7 @@ class OuterLoop:
         self,
         distilled: DistilledSet,
         method: Method,
-        student: StudentFn,
+        student: AnyStudent,
         prior: Prior,
         sample: Sampler,
         objective: Objective,
@@ -158,7 +158,7 @@ class OuterLoop:
         x, y, lrs = self.distilled.x, self.distilled.y, self.distilled.lrs
         mine = self.reducer.share(self.n_inits)
         problem = OuterProblem(
-            self.student,
+            self.student,  # type: ignore[arg-type]  # its method knows which kind it is
             # With more processes than initialisations, some processes have none.
             draw(self.prior, mine, self.seed, Stream.INIT, self.done, device=x.device)
             if mine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -96,9 +97,9 @@ def student_fn(
     return replace(student, stackable=True)
 
 
-def acceleration(student: StudentFn) -> dict[str, Any]:
-    """Count how the steps of a student were taken, for ``acceleration_`` and ``verbose=2``."""
-    students = [student] if student.first is None else [student, student.first.in_span]
+def acceleration(nets: Iterable[StudentFn]) -> dict[str, Any]:
+    """Count how the steps of nets were taken, for ``acceleration_`` and ``verbose=2``."""
+    students = [s for net in nets for s in (net, net.first and net.first.in_span) if s is not None]
     traced = [s.accelerated for s in students if isinstance(s.accelerated, Traced)]
     if not traced:
         return {"traced_steps": 0, "autograd_steps": None, "refusals": ["acceleration is off"]}

@@ -13,7 +13,7 @@ from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from .._data import Array, Continuous, Multiclass, Standardize, Targets
+from .._data import Array, Continuous, Multiclass, Standardize, Table, Targets
 from .._engine import Drawing, Optimizer, Weights, generator
 from .spec import StudentSpec
 
@@ -104,9 +104,15 @@ class _Replay(NeuralNet):
     As in the engine, the module is always in evaluation mode: dropout is off.
     """
 
+    def __init__(self, *args: Any, table: Table | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table
+
     def get_dataset(self, X: Any, y: Any = None) -> Any:
         """Convert a DataFrame to an array: skorch would pass its columns as module arguments."""
-        return super().get_dataset(np.array(X) if hasattr(X, "columns") else X, y)
+        if hasattr(X, "columns"):
+            X = np.array(X) if self.table is None else self.table.encode(X)
+        return super().get_dataset(X, y)
 
     def _set_training(self, training: bool = True) -> None:
         super()._set_training(False)
@@ -160,6 +166,7 @@ def replay_student(
     y: Array,  # as DistilledData holds it
     lrs: Array,  # (n_epochs, n_steps)
     device: torch.device,
+    table: Table | None = None,
 ) -> Student:
     """Train a skorch student on distilled data, starting from ``weights``."""
     kind, labels, options = _kind_of(targets, y)
@@ -183,6 +190,7 @@ def replay_student(
         callbacks__print_log=None,
         verbose=0,
         device=str(device),
+        table=table,
         **options,
     )
     # The constructor draws weights that are replaced at once, without the global generator.

@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
@@ -29,6 +30,8 @@ class StudentSpec:
     sample_shape: tuple[int, ...]
     optimizer: Optimizer = field(default_factory=SGD)
 
+    takes_steps: ClassVar[bool] = True
+
     def __call__(self) -> nn.Module:
         return self.module(**self.arguments)
 
@@ -41,6 +44,11 @@ class StudentSpec:
     def name(self) -> str:
         """The name of the class."""
         return getattr(self.module, "__name__", type(self.module).__name__)
+
+
+def is_model(student: Any) -> bool:
+    """Whether a student is an estimator of scikit-learn, and not a net."""
+    return isinstance(student, BaseEstimator) and not isinstance(student, NeuralNet)
 
 
 def choose_student(

@@ -197,27 +197,38 @@ def people():
 def test_a_column_that_is_not_finite_is_named(people, convert, where):
     frame, y = people
     distiller = tiny().fit(convert(frame), y)
-    frame.loc[3, "age"] = np.nan
+    frame.loc[3, "age"] = np.inf
     arguments = (convert(frame),) if where == "predict" else (convert(frame), y)
+    with pytest.raises(ValueError, match=r"(?s)infinity.*such values in column 'age'\.$"):
+        getattr(distiller, where)(*arguments)
+
+
+@pytest.mark.parametrize("where", ["predict", "evaluate"])
+def test_missing_values_that_the_fit_did_not_see_are_named(people, where):
+    frame, y = people
+    distiller = tiny().fit(frame, y)
+    frame.loc[3, "age"] = np.nan
+    arguments = (frame,) if where == "predict" else (frame, y)
     with pytest.raises(ValueError, match=r"(?s)contains NaN.*such values in column 'age'\.$"):
         getattr(distiller, where)(*arguments)
 
 
 def test_several_bad_columns_are_named(people):
     frame, y = people
-    frame.loc[3, "age"], frame.loc[5, "weight"] = np.nan, np.inf
+    frame.loc[3, "age"], frame.loc[5, "weight"] = -np.inf, np.inf
     with pytest.raises(ValueError, match=r"such values in columns 'age', 'weight'\.$"):
         tiny().fit(frame, y)
-    wide = pd.DataFrame(np.full((40, 9), np.nan)).add_prefix("f")
+    wide = pd.DataFrame(np.full((40, 9), np.inf)).add_prefix("f")
     with pytest.raises(ValueError, match=r"columns 'f0', 'f1', 'f2', 'f3', 'f4' and 4 more\.$"):
         tiny().fit(wide, y)
 
 
-def test_a_column_of_text_is_named(people):
+def test_a_column_of_text_is_named_where_it_was_numbers(people):
     frame, y = people
-    frame["name"] = ["Ada", "Alan"] * 20
-    with pytest.raises(ValueError, match=r"(?s)could not convert.*such values in column 'name'\.$"):
-        tiny().fit(frame, y)
+    distiller = tiny().fit(frame, y)
+    frame["age"] = ["old", "young"] * 20
+    with pytest.raises(ValueError, match=r"(?s)could not convert.*such values in column 'age'\.$"):
+        distiller.predict(frame)
 
 
 def test_a_column_that_float32_cannot_hold_is_named(people):

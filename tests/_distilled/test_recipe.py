@@ -16,7 +16,7 @@ from sklearn_dd import (
     load_distilled,
     save_distilled,
 )
-from sklearn_dd._student import built_in
+from sklearn_dd._student import rebuilt
 
 from ..helpers import (
     Wide,
@@ -97,7 +97,7 @@ def test_a_file_builds_a_student_of_this_package_again(student, init, images, pa
 )  # fmt: skip
 def test_a_file_builds_no_other_student(name, arguments):
     """Not a class of another package, and not with arguments of which it holds only the name."""
-    assert built_in(name, arguments) is None
+    assert rebuilt(name, arguments) is None
 
 
 def test_train_starts_from_the_weights_that_it_is_given(table, tmp_path):

@@ -167,9 +167,9 @@ def test_what_the_user_set_is_not_measured(table, changes, n_measured, monkeypat
     trained = []
 
     class Counted(Training):
-        def outputs(self, real):
+        def each_output(self, real):
             trained.append(self)
-            return super().outputs(real)
+            return super().each_output(real)
 
     monkeypatch.setattr(measure, "Training", Counted)
     problem = problem_of(tiny(**changes), *table)

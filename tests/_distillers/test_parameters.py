@@ -21,7 +21,7 @@ def test_an_unknown_name(table, parameter):
 SIZES = {
     "n_per_class": (0, -1, 1.5),
     "n_steps": (0, -1, 1.5),
-    "n_epochs": (0, -1, 1.5),
+    "n_epochs": (-1, 1.5),
     "distill_lr": (0, -0.1, "fast"),
     "max_iter": (0, -1, 1.5),
     "outer_lr": (0, -0.1),

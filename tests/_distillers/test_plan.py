@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -333,6 +334,9 @@ def test_few_iterations_are_made_at_a_higher_rate(table):
     assert short["outer_lr"] > long["outer_lr"]
     numbers, _ = planned(DatasetDistillerRegressor(max_iter=5000), *table)
     assert numbers["outer_lr"] == few["outer_lr"]
+    models, _ = planned(DatasetDistiller(student=KNeighborsClassifier(1)), *table)
+    assert models["outer_lr"] == few["outer_lr"]
+    assert models["n_epochs"] == 0
 
 
 def test_a_fixed_net_may_share_its_place_with_random_ones(table):

@@ -77,14 +77,14 @@ def test_this_packages_students_are_traced(module, shape):
     student = student_fn(spec, CPU, cross_entropy, Acceleration())
     assert_traced(problem, student)
     counts = {"traced_steps": 6, "autograd_steps": 2, "refusals": []}
-    assert acceleration(student) == counts
+    assert acceleration([student]) == counts
 
 
 def test_tracing_can_be_turned_off():
     spec = StudentSpec(MLP, {"sample_shape": (5,), "n_classes": 3}, (5,))
     student = student_fn(spec, CPU, cross_entropy, Acceleration(tracing=False))
     assert student.accelerated is None
-    assert acceleration(student)["refusals"] == ["acceleration is off"]
+    assert acceleration([student])["refusals"] == ["acceleration is off"]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def assert_refused(student: StudentFn, n_steps: int, reason: str) -> None:
     (refusal,) = traced.refusals
     assert refusal.startswith(reason)
     assert len(refusal.splitlines()) == 1
-    assert acceleration(student) == {
+    assert acceleration([student]) == {
         "traced_steps": 0,
         "autograd_steps": n_steps,
         "refusals": [refusal],

@@ -1,0 +1,216 @@
+"""From an unfitted scikit-learn model to the counterpart that stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC, SVR, LinearSVC
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
+
+from .._engine import counterparts as of
+from .trees import Boosting, Forest
+
+_MOST = 1e8  # C of a model without a penalty
+_MOST_LOGISTIC = 1e3  # where the optimum is searched for
+
+Make = Callable[[Any, int], of.Counterpart]
+"""(model, number of outputs) -> its counterpart."""
+
+
+def _logistic(model: LogisticRegression, n_outputs: int) -> of.Counterpart:
+    _check(
+        model, penalty=("l2", "deprecated"), l1_ratio=(None, 0, 0.0), fit_intercept=(True,),
+        class_weight=(None,),
+    )  # fmt: skip
+    # Two weight vectors, one for each class, have half of the penalty of their difference.
+    C = min(model.C, _MOST_LOGISTIC)
+    return of.Linear(of.LOGISTIC, C=C / 2 if n_outputs == 2 else C)
+
+
+def _ridge(model: RidgeClassifier, n_outputs: int) -> of.Counterpart:
+    _check(model, fit_intercept=(True,), positive=(False,), class_weight=(None,))
+    return of.LeastSquares(_inverse(model.alpha))
+
+
+def _linear_machine(model: LinearSVC, n_outputs: int) -> of.Counterpart:
+    _check(
+        model, penalty=("l2",), loss=("squared_hinge",), fit_intercept=(True,), class_weight=(None,)
+    )
+    return of.Linear(of.SQUARED_HINGE, C=model.C)
+
+
+def _machine(model: SVC, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf", "linear"), class_weight=(None,))
+    if model.kernel == "linear":
+        return of.Linear(of.SQUARED_HINGE, C=model.C)
+    return of.KernelRidge(model.C, *_gamma(model.gamma))
+
+
+def _neighbours(model: KNeighborsClassifier, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("minkowski",), weights=("uniform",))
+    return of.NearestNeighbours(model.n_neighbors, model.p)
+
+
+def _centroid(model: NearestCentroid, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("euclidean",), shrink_threshold=(None,), priors=("uniform",))
+    return of.NearestCentroid()
+
+
+def _normal(model: GaussianNB, n_outputs: int) -> of.Counterpart:
+    _check(model, priors=(None,))
+    return of.GaussianClasses(model.var_smoothing)
+
+
+def _net(model: MLPClassifier | MLPRegressor, n_outputs: int) -> of.Counterpart:
+    widths = tuple(np.ravel(model.hidden_layer_sizes).tolist())
+    return of.Net(widths, model.activation, classifies=isinstance(model, MLPClassifier))
+
+
+def _forest(model: Any, n_outputs: int) -> of.Counterpart:
+    _check(
+        model, criterion=("gini", "entropy", "log_loss", "squared_error", "friedman_mse"),
+        class_weight=(None,),
+    )  # fmt: skip
+    return Forest(model)
+
+
+def _boosting(model: Any, n_outputs: int) -> of.Counterpart:
+    _check(model, loss=("log_loss", "squared_error"), init=(None,), subsample=(1.0,))
+    return Boosting(model)
+
+
+def _binned_boosting(model: Any, n_outputs: int) -> of.Counterpart:
+    """Few samples fill no bins, so that boosting with exact splits is the same."""
+    _check(model, loss=("log_loss", "squared_error"), class_weight=(None,))
+    is_for_classes = isinstance(model, HistGradientBoostingClassifier)
+    exact = GradientBoostingClassifier if is_for_classes else GradientBoostingRegressor
+    return Boosting(
+        exact(
+            learning_rate=model.learning_rate, n_estimators=model.max_iter,
+            max_depth=model.max_depth, max_leaf_nodes=model.max_leaf_nodes,
+            min_samples_leaf=model.min_samples_leaf,
+        )
+    )  # fmt: skip
+
+
+def _least_squares(model: LinearRegression | Ridge, n_outputs: int) -> of.Counterpart:
+    _check(model, fit_intercept=(True,), positive=(False,))
+    return of.LeastSquares(_inverse(getattr(model, "alpha", 0.0)))
+
+
+def _machine_for_numbers(model: SVR, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf",))
+    return of.KernelRidge(model.C, *_gamma(model.gamma))
+
+
+def _kernel_ridge(model: KernelRidge, n_outputs: int) -> of.Counterpart:
+    _check(model, kernel=("rbf",))
+    return of.KernelRidge(_inverse(model.alpha) / 2, *_gamma(model.gamma), is_centred=False)
+
+
+def _gamma(gamma: float | str | None) -> tuple[float | None, bool]:
+    """The number, if it is one, and whether it is divided by the variance of the samples."""
+    return None if gamma is None or isinstance(gamma, str) else gamma, gamma == "scale"
+
+
+def _inverse(alpha: Any) -> float:
+    """C for a penalty. Without one, few samples leave the weights open: it is tiny instead."""
+    if np.ndim(alpha):
+        raise ValueError(f"student has alpha={alpha!r}, which must be one number.")
+    return min(1 / alpha if alpha else np.inf, _MOST)
+
+
+def _neighbour_means(model: KNeighborsRegressor, n_outputs: int) -> of.Counterpart:
+    _check(model, metric=("minkowski",), weights=("uniform",))
+    return of.NeighbourMeans(model.n_neighbors, model.p)
+
+
+COUNTERPARTS: dict[type, Make] = {
+    LogisticRegression: _logistic,
+    RidgeClassifier: _ridge,
+    LinearSVC: _linear_machine,
+    SVC: _machine,
+    KNeighborsClassifier: _neighbours,
+    NearestCentroid: _centroid,
+    GaussianNB: _normal,
+    LinearRegression: _least_squares,
+    Ridge: _least_squares,
+    SVR: _machine_for_numbers,
+    KernelRidge: _kernel_ridge,
+    KNeighborsRegressor: _neighbour_means,
+    MLPClassifier: _net,
+    MLPRegressor: _net,
+    **dict.fromkeys(
+        (
+            DecisionTreeClassifier,
+            ExtraTreeClassifier,
+            RandomForestClassifier,
+            ExtraTreesClassifier,
+            DecisionTreeRegressor,
+            ExtraTreeRegressor,
+            RandomForestRegressor,
+            ExtraTreesRegressor,
+        ),
+        _forest,
+    ),
+    **dict.fromkeys((GradientBoostingClassifier, GradientBoostingRegressor), _boosting),
+    **dict.fromkeys(
+        (HistGradientBoostingClassifier, HistGradientBoostingRegressor), _binned_boosting
+    ),
+}
+
+
+def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
+    """The counterpart of an unfitted scikit-learn model.
+
+    Parameters
+    ----------
+    model : estimator
+        A model of one of the classes in ``COUNTERPARTS``, or of a subclass.
+    n_outputs : int
+        Number of classes.
+    """
+    kinds = (kind for kind in type(model).__mro__ if kind in COUNTERPARTS)
+    kind = next(kinds, None)
+    if kind is None or not kind().get_params().keys() <= model.get_params().keys():
+        known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
+        raise TypeError(
+            f"student={model!r} has no differentiable counterpart to distil for. Take one of "
+            f"{known}, or a net. To score {type(model).__name__} on the result, pass it to "
+            "evaluate or compare."
+        )
+    return COUNTERPARTS[kind](model, n_outputs)
+
+
+def _check(model: Any, **allowed: tuple[Any, ...]) -> None:
+    """Refuse values of parameters that the counterpart does not know."""
+    for name, values in allowed.items():
+        given = getattr(model, name, values[0])
+        if not any(given is value or (np.isscalar(given) and given == value) for value in values):
+            raise ValueError(
+                f"student={model!r} has {name}={given!r}, but its differentiable counterpart "
+                f"knows {name} only as {' or '.join(map(repr, values))}."
+            )
