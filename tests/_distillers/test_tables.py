@@ -16,9 +16,13 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn_dd import (
     DatasetDistiller,
     DatasetDistillerRegressor,
+    KMeansCenters,
+    compare,
     load_distilled,
     save_distilled,
 )
+
+from ..helpers import net
 
 SHORT = {"max_iter": 30, "random_state": 0, "outer_lr": 0.05}
 STUDENTS = {"net": None, "model": KNeighborsClassifier(1)}
@@ -98,6 +102,35 @@ def test_a_regression(mixed):
     distiller = DatasetDistillerRegressor(10, **SHORT).fit(frame, value)
     assert distiller.transform().X.dtypes.equals(frame.dtypes)
     assert distiller.score(frame, value) > 0.3
+
+
+def test_a_comparison(mixed):
+    """Also with all the data, and with models among the students."""
+    frame, y, _ = mixed
+    distiller = DatasetDistiller(4, student=net(), **SHORT).fit(frame, y)
+    table, _ = compare(
+        distiller, frame, y, frame, y, baselines=[KMeansCenters(4, student=net())], models={},
+        students={"nearest": KNeighborsClassifier(1)}, n_inits=2, n_full=1, full_epochs=1,
+    )  # fmt: skip
+    assert sorted(table["model"]) == ["MLP"] * 3 + ["nearest"] * 3
+    assert np.isfinite(table["mean"]).all()
+
+
+def test_a_baseline_chooses_rows_that_a_table_can_hold(mixed):
+    frame, y, _ = mixed
+    baseline = KMeansCenters(4, student=net(), step_sizes=[0.1], random_state=0).fit(frame, y)
+    table, units = baseline.recipe_.table, baseline.recipe_.units
+    chosen = units.inverse(baseline.transform().as_tensors()[0].flatten(0, 1)).double()
+    assert_allclose(chosen, table.snap(chosen), rtol=1e-5, atol=1e-4)
+    assert baseline.transform().X.dtypes.equals(frame.dtypes)
+
+
+def test_rows_of_weight_0_have_no_say(mixed):
+    frame, y, _ = mixed
+    wild = frame.assign(age=frame["age"].where(frame.index > 0, 999))
+    weight = (frame.index > 0).astype(float)
+    distiller = DatasetDistiller(4, student=KNeighborsClassifier(1), **SHORT)
+    assert distiller.fit(wild, y, sample_weight=weight).X_syn_["age"].max() <= 90
 
 
 def test_cross_validation(mixed):
