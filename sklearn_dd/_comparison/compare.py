@@ -71,13 +71,15 @@ def compare(
         training data. ``None`` takes ``all_baselines(distiller)``. With
         ``all_baselines(distiller, ["fixed"])`` the comparison takes a fraction of the time.
     students : dict or None, default=None
-        Name -> another student, which is trained on every set in addition to the distiller's own.
-        Baselines choose their step sizes for each student.
+        Name -> another net or model, which is trained on every set in addition to the distiller's
+        own students. Baselines choose their step sizes for each net.
     models : dict or None, default=None
         Name -> unfitted scikit-learn classifier, which sees flat, standardised samples. ``None``
-        takes logistic regression, a random forest and the nearest neighbour.
+        takes logistic regression, a random forest and the nearest neighbour. Models that the
+        distiller learned its set for are added.
     n_inits : int, default=20
-        Number of students on each set. All sets share the same held-out initial weights.
+        Number of nets on each set. All sets share the same held-out initial weights. Models are
+        fitted once.
     init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
         Another weight prior for the distiller's own student, such as held-out pre-trained nets.
     n_full : int, default=3
