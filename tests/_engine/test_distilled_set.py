@@ -127,3 +127,13 @@ def test_on_another_device_it_is_the_same_and_its_own(labels):
     with torch.no_grad():
         twin.free_x.zero_()
     assert distilled.x.any()
+
+
+def test_students_see_snapped_samples_and_the_gradient_passes_through():
+    x = torch.tensor([[[0.3, 7.9]]])
+    distilled = DistilledSet(x, torch.eye(1)[None], torch.ones(1, 1), snap=torch.round)
+    assert torch.equal(distilled.x, torch.round(x))
+    (gradient,) = torch.autograd.grad(
+        (distilled.x * torch.tensor([2.0, 3.0])).sum(), distilled.free_x
+    )
+    assert gradient.tolist() == [[[2.0, 3.0]]]
