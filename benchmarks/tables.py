@@ -469,22 +469,35 @@ def of_all(
     return Score(found, 0.0, time.perf_counter() - began, student)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """The arguments of a benchmark on these sets."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="names", help="sets; all of the group without")
     parser.add_argument("--closed", action="store_true", help="the closed sets")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 10, 50], help="of each class")
     parser.add_argument("--seconds", type=float, default=60, help="of each distillation")
     parser.add_argument("--seeds", type=int, default=3, help="number of splits")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--shapes", action="store_true", help="load the sets and fit nothing")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the user gave. A closed set is opened with --closed alone."""
     args = parser.parse_intermixed_args()
     group = CLOSED if args.closed else DEVELOPMENT
     if unknown := set(args.names) - set(group):
         parser.error(f"not among the {'closed' if args.closed else 'development'} sets: {unknown}")
+    args.names = args.names or [*group]
+    return args
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--shapes", action="store_true", help="load the sets and fit nothing")
+    args = parsed(parser)
     torch.set_num_threads(args.threads)
     with threadpool_limits(args.threads):
-        for name in args.names or group:
+        for name in args.names:
             try:
                 if args.shapes:
                     X, y = load(name)

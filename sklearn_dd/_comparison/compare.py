@@ -148,8 +148,8 @@ def compare(
         distiller,
         (X_train, y_train),
         (X_test, y_test),
-        students=own | {**students},
-        models=own_models | {**models},
+        students=own | students,
+        models=own_models | models,
         init=init,
         evaluation={"n_inits": n_inits, "random_state": seed},
     )
@@ -218,10 +218,9 @@ def all_baselines(
     shared = {k: distiller.plan_.get(k, v) for k, v in given.items() if k in names}
     if isinstance(shared["n_per_class"], str):
         shared["n_per_class"] = distiller.n_per_class_
-    chosen = distiller.recipe_.chosen()
-    if is_model(chosen) or isinstance(chosen, list | tuple):  # baselines serve one net
-        several = chosen if isinstance(chosen, list | tuple) else []
-        shared["student"] = next((each for each in several if not is_model(each)), None)
+    nets, _ = _own(distiller)
+    if None not in nets.values():  # baselines serve one net, the first of several students
+        shared["student"] = next(iter(nets.values()), None)
     if not shared["n_epochs"]:
         del shared["n_epochs"]
     if distiller.recipe_.weights is not None:
@@ -264,10 +263,10 @@ def _own(distiller: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     nets: dict[str, Any] = {}
     models: dict[str, Any] = {}
     for each in chosen:
-        name = recipe.spec(each).name
+        kind = name = recipe.spec(each).name
         number = 2
         while name in nets or name in models:  # the same class with other parameters
-            name, number = f"{recipe.spec(each).name} ({number})", number + 1
+            name, number = f"{kind} ({number})", number + 1
         (models if is_model(each) else nets)[name] = each
     return nets, models
 

@@ -21,8 +21,8 @@ def remember_columns(estimator: Any, frame: Any) -> None:
     validate_data(estimator, frame, skip_check_array=True)
 
 
-def encoded(estimator: Any, X: Any, table: Table | None, *, reset: bool) -> Any:
-    """A table as numbers, its names checked or remembered; anything else as it is."""
+def encoded(estimator: Any, X: Any, table: Table | None) -> Any:
+    """A table as numbers, its names checked if an estimator knows them; anything else as it is."""
     if table is None:
         return X
     if not hasattr(X, "columns"):
@@ -31,7 +31,7 @@ def encoded(estimator: Any, X: Any, table: Table | None, *, reset: bool) -> Any:
             f"plain numbers, but got {type(X).__name__}."
         )
     if estimator is not None:
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        validate_data(estimator, X, reset=False, skip_check_array=True)
     return table.encode(X)
 
 
@@ -90,7 +90,7 @@ def regression_set(estimator: Any, X: Any, y: Any) -> tuple[Array, Array, tuple[
 def new_samples(estimator: Any, X: Any) -> Array:
     """Flat samples, checked to have the features and the layout of those passed to ``fit``."""
     if (table := estimator.recipe_.table) is not None:
-        return _validate(None, encoded(estimator, X, table, reset=False))
+        return _validate(None, encoded(estimator, X, table))
     flat, shape = _flatten(X)
     checked = _validate(estimator, flat, reset=False)
     check_layout(shape, estimator.recipe_.units.input_shape, type(estimator).__name__)
@@ -99,7 +99,7 @@ def new_samples(estimator: Any, X: Any) -> Array:
 
 def samples_for(X: Any, input_shape: tuple[int, ...], table: Table | None) -> Array:
     """Flat samples, checked against a shape, for distilled data without their distiller."""
-    flat, shape = _flatten(encoded(None, X, table, reset=False))
+    flat, shape = _flatten(encoded(None, X, table))
     checked = _validate(None, flat)
     expected = math.prod(input_shape)
     if checked.shape[1] != expected:

@@ -54,7 +54,7 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
         batch, schedule = int(problem.real.counts.sum()), problem.schedule
         start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
         start = start.to(problem.device)
-        start.snap = problem.snap if problem.recipe.table is not None else None
+        start.snap = problem.snap
         return Starts(start, start)
     kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
@@ -101,7 +101,7 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
         data_init=kind if isinstance(kind, str) else problem.recipe.numbers(kind),
         schedule=problem.schedule, lr=1.0, labels=p.labels,
     ).to(problem.device)  # fmt: skip
-    start.snap = problem.snap if problem.recipe.table is not None else None
+    start.snap = problem.snap
     if problem.varies is not None and isinstance(kind, str):
         with torch.no_grad():  # noise would make constant features vary
             start.free_x.mul_(problem.varies)

@@ -200,7 +200,12 @@ class Problem:
         varies = self.recipe.units.varies
         return None if varies is None or varies.all() else varies.to(self.device)
 
-    def snap(self, z: torch.Tensor) -> torch.Tensor:
+    @property
+    def snap(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """What turns samples into the nearest ones that a table can hold; None without a table."""
+        return None if self.recipe.table is None else self._snapped
+
+    def _snapped(self, z: torch.Tensor) -> torch.Tensor:
         """The nearest samples that a table can hold, (n_steps, batch, n_features) standardised."""
         table, units = self.recipe.table, self.recipe.units
         assert table is not None

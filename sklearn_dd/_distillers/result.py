@@ -267,18 +267,21 @@ def _as_the_user_has_them(problem: Problem, distilled: DistilledSet) -> tuple[An
 def try_models(problem: Problem, distilled: DistilledSet) -> None:
     """Fit each scikit-learn model to a set, so that one that cannot learn from it says so early."""
     spec, recipe = problem.spec, problem.recipe
-    for each in spec.members if isinstance(spec, SeveralSpec) else [spec]:
-        if isinstance(each, ModelSpec):
-            X, y = _as_the_user_has_them(problem, distilled)
-            try:
-                made_of = recipe.units, recipe.targets, X, y
-                fit_model(each.model, *made_of, problem.seed, recipe.table).predict(X[:1])
-            except Exception as error:
-                error.add_note(
-                    f"student={each.model!r} cannot learn from {len(X)} distilled samples. Change "
-                    "its parameters, or distil more samples."
-                )
-                raise
+    each = spec.members if isinstance(spec, SeveralSpec) else [spec]
+    models = [member.model for member in each if isinstance(member, ModelSpec)]
+    if not models:
+        return
+    X, y = _as_the_user_has_them(problem, distilled)
+    made_of = recipe.units, recipe.targets, X, y
+    for model in models:
+        try:
+            fit_model(model, *made_of, problem.seed, recipe.table).predict(X[:1])
+        except Exception as error:
+            error.add_note(
+                f"student={model!r} cannot learn from {len(X)} distilled samples. Change its "
+                "parameters, or distil more samples."
+            )
+            raise
 
 
 def _gives_probabilities(distiller: Any) -> bool:
