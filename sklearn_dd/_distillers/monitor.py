@@ -70,6 +70,7 @@ class Monitor:
         self.recent_losses = self.best_losses[None][:0]  # (n_looks, n_parts), after the start
         self.start_score = -math.inf
         self.start, self.is_looking = start, True
+        self.may_restart = False  # from a start that is better than where the search began
         self.kept_iter: int | None = None  # the iterate that the search ended with
         self.returns_start = False  # what a search ends with that did no better
         self.dead_share = 0.0  # of students, at the last look
@@ -106,7 +107,8 @@ class Monitor:
             self.distilled.restore(self.start)
             found = look()
             self.distilled.restore(self.best)
-        if not _mean(found.losses) < _mean(first.losses):
+        self.may_restart = _mean(found.losses) < _mean(first.losses)
+        if not self.may_restart:
             self.start, found = self.best, first
         self.start_losses, self.start_score = found.losses, found.score
 
@@ -163,6 +165,18 @@ class Monitor:
             return False
         patience = self.patience or max(_LEAST_PATIENCE, _PATIENCE * self.done)
         return self.done - self.progress_iter >= patience
+
+    @property
+    def lags(self) -> bool:
+        """Whether no iterate has been better than a start that the search did not begin with."""
+        return self.may_restart and not _mean(self.best_losses) < _mean(self.start_losses)
+
+    def restart(self) -> None:
+        """Take the best start for the best iterate."""
+        self.best, self.best_losses, self.best_iter = self.start, self.start_losses, 0
+        self.reference, self.progress_iter = _mean(self.start_losses), self.done
+        self.may_restart = False
+        self.forget()
 
     @property
     def is_astray(self) -> bool:
@@ -233,6 +247,7 @@ class Monitor:
             "best_iter": self.best_iter, "progress": self.progress_iter,
             "reference": self.reference, "next_look": self.next_look, "kept": self.kept_iter,
             "looking": self.is_looking, "start_score": self.start_score,
+            "may_restart": self.may_restart,
         }  # fmt: skip
         return {"history": self.history, **numbers}
 
@@ -249,7 +264,7 @@ class Monitor:
         self.best_iter, self.next_look = metadata["best_iter"], metadata["next_look"]
         self.progress_iter, self.reference = metadata["progress"], metadata["reference"]
         self.kept_iter, self.is_looking = metadata["kept"], metadata["looking"]
-        self.start_score = metadata["start_score"]
+        self.start_score, self.may_restart = metadata["start_score"], metadata["may_restart"]
         self.done = len(self.history["loss"])
 
 

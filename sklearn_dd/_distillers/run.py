@@ -21,6 +21,7 @@ _FACTORS = (1.0, 0.85, 0.7, 0.5)  # of the step sizes, from which the best is ta
 _FEWEST, _MOST, _SHARE = 12, 64, 1 / 50  # by as many students as a share of the budget allows,
 _TOO_FEW = 3  # or by none
 _MAX_ROWS = 500  # that they are scored on
+_TRIAL = 1 / 4  # of the budget, after which a search begins anew that is no better than a start
 _CLOSING = 1 / 50  # of a time limit, which the last looks take
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
 
@@ -93,13 +94,18 @@ class Run:
 
         After a look that is far worse than the best, the loop returns to the best iterate with
         lower rates, which rise again with every other look: the search goes as fast as it can
-        without going astray. After a look with dead students, it takes shorter steps.
+        without going astray. After a look with dead students, it takes shorter steps. A search that
+        is half over, or settled, and has found nothing better than the best start, begins anew from
+        there.
         """
         score = self.monitor.update(iteration)
         assert self.loop is not None
         if score is None:
             return None
-        if self.monitor.dead_share > 0 and self.learns_step_sizes:
+        if self.monitor.lags and self._is_half_over():
+            self.monitor.restart()
+            self.loop.restart(self.monitor.start)
+        elif self.monitor.dead_share > 0 and self.learns_step_sizes:
             self.loop.calm()
             self.monitor.forget()
         elif self.monitor.is_astray:
@@ -108,6 +114,11 @@ class Run:
         else:
             self.loop.advance()
         return score
+
+    def _is_half_over(self) -> bool:
+        """Whether half of the search is over, or all of it because nothing gets better."""
+        used = self._used_of(self.problem.phases[-1])
+        return self.course.finish_from is None and (used >= _TRIAL or self.monitor.is_settled)
 
     def close(self, is_interrupted: bool) -> None:
         """End the fit: choose an iterate if none is chosen, and warn of what fell short."""

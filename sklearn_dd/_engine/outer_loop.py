@@ -111,8 +111,8 @@ class OuterLoop:
         self.max_norm, self.max_rejected = max_norm, max_rejected
         self.progress, self.reducer = progress, reducer or Alone()
 
-        self.learning_rates = [lr, step_size_lr]
-        self.highest = [lr, step_size_lr]
+        self.first_rates = lr, step_size_lr
+        self.learning_rates, self.highest = [*self.first_rates], [*self.first_rates]
         groups = [distilled.samples, [distilled.free_lrs]]
         # β₁ = 0.5 is the paper's: gradients of fresh students and batches are noisy. With
         # β₂ = 0.999 one very large gradient would shorten the steps of a thousand iterations.
@@ -182,6 +182,12 @@ class OuterLoop:
         self.last_finite = self.distilled.snapshot()
         self.learning_rates = [lr / 2 for lr in self.learning_rates]
         self.highest = [_LOWER * lr for lr in self.highest]
+
+    def restart(self, snapshot: list[Tensor]) -> None:
+        """Go on from another distilled set, at the first learning rates."""
+        self.distilled.restore(snapshot)
+        self.last_finite = self.distilled.snapshot()
+        self.learning_rates, self.highest = [*self.first_rates], [*self.first_rates]
 
     def advance(self) -> None:
         """Raise learning rates that were lowered, up to the highest that are allowed."""
