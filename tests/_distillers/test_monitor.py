@@ -100,6 +100,36 @@ def test_a_finish_that_is_worse_than_the_start_by_loss_and_score_is_undone(score
     assert monitor.returns_start == (held_in_the_end < 0)
 
 
+@pytest.mark.parametrize(
+    ("fallback", "last", "lags"), [(2, 3, True), (2, 1, False), (6, 5.5, False), (4, 4.5, True)]
+)
+def test_a_search_lags_until_it_beats_the_other_start(fallback, last, lags):
+    monitor = watched([5 * ONE, fallback * ONE, *4 * [last * ONE]], falls_back=True)
+    assert monitor.lags == lags
+
+
+def test_a_search_that_begins_anew_has_its_other_start_to_beat():
+    monitor = watched([5 * ONE, 2 * ONE, 3 * ONE, 3 * ONE, 3 * ONE], falls_back=True)
+    monitor.restart()
+    assert not monitor.lags, "it begins anew once"
+    monitor.distilled.restore(monitor.start)
+    monitor.look = lambda: Look(1.9 * ONE, 0.5, 0.0)
+    iterate(monitor, 3)
+    monitor.keep()
+    assert held(monitor) == 3
+    assert not monitor.returns_start
+
+
+def test_a_search_that_begins_anew_in_vain_returns_the_start():
+    monitor = watched([5 * ONE, 2 * ONE, 3 * ONE, 3 * ONE, 3 * ONE], falls_back=True)
+    monitor.restart()
+    monitor.look = lambda: Look(2.5 * ONE, 0.5, 0.0)
+    iterate(monitor, 3)
+    monitor.keep()
+    assert held(monitor) == -1
+    assert monitor.returns_start
+
+
 @pytest.mark.parametrize("end", [Monitor.keep, Monitor.end])
 def test_without_a_search_it_falls_back_too(end):
     monitor = watched([5 * ONE, ONE], falls_back=True)
@@ -448,6 +478,22 @@ def test_what_it_returns_then_is_the_best_of_all_starts(table):
     ratio = torch.tensor(distiller.lrs_) / fallback.lrs.detach()
     assert_allclose(ratio, ratio[0, 0], rtol=1e-5)
     assert 0.5 <= ratio[0, 0] <= 1 + 1e-5, "in the end, all may be shortened alike"
+
+
+def test_a_search_that_leads_nowhere_begins_anew_from_the_best_start(table):
+    """At half of it, which is a quarter of the iterations; until then all iterates are worse."""
+
+    def act(call, hypergradient):
+        return scaled(hypergradient, -5 if call <= 150 else 1)
+
+    open_ = {"data_init": "auto", "distill_lr": None, "n_epochs": 10}
+    distiller = tiny(
+        method=Watched(act), max_iter=600, outer_lr=0.1, validation_fraction=0.5, **open_
+    ).fit(*table)
+    assert distiller.stop_reason_ != "no better than the start"
+    scores = np.array(distiller.history_["validation_score"])
+    looked_at = np.array(distiller.history_["validation_iter"])
+    assert scores[looked_at > 175].min() > scores[looked_at < 150].mean()
 
 
 def test_ctrl_c_in_the_search_keeps_what_was_learned(table):

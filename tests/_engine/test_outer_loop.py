@@ -179,6 +179,17 @@ def test_a_retreat_returns_to_a_set_at_half_the_rates():
     assert loop.learning_rates == [lr / 2 for lr in rates]
 
 
+def test_a_restart_returns_to_a_set_at_the_first_rates():
+    loop = steady_loop(max_iter=9)
+    first, rates = loop.distilled.snapshot(), [*loop.learning_rates]
+    next(iter(loop))
+    loop.retreat(loop.distilled.snapshot())
+    loop.restart(first)
+    assert_equal(loop.distilled.free, first)
+    assert_equal(loop.last_finite, first)
+    assert loop.learning_rates == loop.highest == rates
+
+
 def test_rates_that_were_lowered_rise_again_but_not_quite_to_where_they_were():
     loop = steady_loop(max_iter=9)
     rates = [*loop.learning_rates]
