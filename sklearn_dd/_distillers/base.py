@@ -63,7 +63,8 @@ class BaseDistiller(FittedDistiller):
         problem = Problem.from_parameters(self, X, y, sample_weight, self._seed(resumed), budget)
         if resume_from is not None:
             resumed.check(problem.made_of)
-        distilled, fallback = self._start(problem)
+        distilled, fallback, losses = self._start(problem)
+        problem = problem.weighing(losses)
         try_models(problem, distilled)
         run = Run(problem, distilled, fallback, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0

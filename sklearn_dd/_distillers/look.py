@@ -17,6 +17,7 @@ from .._engine import (
     DistilledSet,
     ModelFn,
     Objective,
+    Several,
     Stream,
     TargetKind,
     distinct,
@@ -44,6 +45,7 @@ class Look(NamedTuple):
     losses: Tensor  # (n_parts,), the mean objective of all students on each part of the samples
     score: float  # accuracy, R², or minus the mean objective
     dead_share: float  # of students that learned nothing: their outputs are constant or not finite
+    each: list[float]  # of several students, by their weights: the mean of these is that of losses
 
 
 def examine(
@@ -64,27 +66,12 @@ def examine(
         scores.append(_score(found, y, targets.kind) if has_score else -float(parts.mean()))
         if not isinstance(student, ModelFn):  # a model may say that nothing can be said
             dead.append(differ and not (found.std(0) > _ALIVE).any())  # NaN is not greater
-    each = [torch.stack(of).mean(0) for of in losses.values()]
-    together = _together if objective is None else _mean_of
-    return Look(together(each), fmean(scores), fmean(dead or [0]))
-
-
-def _mean_of(losses: list[Tensor]) -> Tensor:
-    """The mean of an objective that may be negative over several students, on each part."""
-    return torch.stack(losses).mean(0)
-
-
-def _together(losses: list[Tensor]) -> Tensor:
-    """The geometric mean of the losses of several students, on each part of the samples.
-
-    Its mean over the parts is that of the students' mean losses. Its spread is that of a sum of
-    losses which are weighted as that mean weighs them.
-    """
-    if len(losses) == 1:
-        return losses[0]
-    means = torch.stack([each.mean() for each in losses]).clamp(min=1e-3)
-    whole = means.log().mean().exp()
-    return whole * (torch.stack(losses) / means[:, None]).mean(0)
+    of_each = [torch.stack(found).mean(0) for found in losses.values()]
+    several = training.student
+    if isinstance(several, Several):
+        of_each = several.weighted(of_each)
+    shown = [float(found.mean()) for found in of_each]
+    return Look(torch.stack(of_each).mean(0), fmean(scores), fmean(dead or [0]), shown)
 
 
 def losses_of_parts(goal: Objective, outputs: Tensor, y: Tensor) -> Tensor:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .._distilled import DistilledData
-from .._engine import Adam, DistilledSet, Stream, distinct, draw, fold
+from .._engine import (
+    Adam,
+    DistilledSet,
+    Several,
+    Stream,
+    StudentFn,
+    distinct,
+    draw,
+    fold,
+    members,
+)
 from .._evaluation import Training
 from .look import affordable, evenly, examine, losses_of_parts
 from .plan import is_open
@@ -22,11 +33,13 @@ _DESCENT, _ADAM = (0.03, 0.1, 0.3, 1.0), (0.001, 0.003, 0.01)
 _LONGEST = 0.3  # step of descent to learn samples for: with longer ones, training turns chaotic
 _MIDDLE = 1  # of the step sizes, which is taken without a measurement
 _STARTS = ("kmeans", "mean", "real", "herding", "kcenters")
+_OF_MODELS = (*_STARTS, "medoids")  # trees split well between real samples
 _FEW = 200  # iterations in which samples learn little
 _LOSABLE = 1 / 2  # of what students learn from the best start: longer steps may cost so much
 _N_STUDENTS, _MAX_ROWS = 4, 1000  # that starts are compared with
 _ENOUGH = 100  # held-out samples
 _SHARE = 1 / 10  # of the budget that this may take
+_LEAST = 1 / 20  # of the loss of outputs of 0, that a student's own measure is at least
 
 
 class Starts(NamedTuple):
@@ -34,6 +47,8 @@ class Starts(NamedTuple):
 
     first: DistilledSet  # before the first outer iteration
     fallback: DistilledSet
+    # Of each of several students, after it has learned from the start that teaches it best.
+    losses: Tensor | None = None
 
 
 def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
@@ -48,15 +63,10 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     """
     p = problem.parameters
     if previous is not None:
-        for name in ("data_init", "distill_lr"):
-            p.plan.decide(name, p.distiller.plan_[name], "as in the last fit")
-        parametrisation = problem.real.targets.parametrisations[p.labels]
-        batch, schedule = int(problem.real.counts.sum()), problem.schedule
-        start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
-        start = start.to(problem.device)
-        start.snap = problem.snap
-        return Starts(start, start)
-    kinds = _STARTS if is_open(p.data_init) else (p.data_init,)
+        return _continued(problem, previous)
+    has_models = not all(isinstance(s, StudentFn) for s in members(problem.student))
+    kinds = _OF_MODELS if has_models else _STARTS
+    kinds = kinds if is_open(p.data_init) else (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
     sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
     starts = [_start(problem, kinds[0])]
@@ -64,10 +74,13 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     n = affordable(problem, starts[0], _SHARE, _MAX_ROWS) if n_pairs > 1 else 0
     if n >= n_pairs:
         starts += [_start(problem, kind) for kind in kinds[1:]]
-    candidates = list(product(range(len(starts)), sizes))
+    candidates = {
+        (k, size): _with_steps(starts[k], size) for k in range(len(starts)) for size in sizes
+    }
+    least = None
     if 1 < len(candidates) <= n:
         n_students = min(_N_STUDENTS, n // len(candidates))
-        losses, of_nothing = _measure(problem, starts, candidates, n_students)
+        losses, of_nothing, least = _measure(problem, candidates, n_students)
         best = min(candidates, key=losses.__getitem__)
         first = best
         if descends and is_open(p.distill_lr) and not p.plan.expects_at_most(_FEW):
@@ -82,7 +95,29 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
         why = "the budget is too small to compare starts"
     p.plan.decide("data_init", kinds[first[0]], why)
     p.plan.decide("distill_lr", first[1], why)
-    return Starts(*(_with_steps(starts[k], size) for k, size in (first, best)))
+    if least is None:
+        least = _losses_of_each(problem, candidates[best])
+    return Starts(candidates[first], candidates[best], least)
+
+
+def _continued(problem: Problem, previous: DistilledData) -> Starts:
+    """What the last fit ended with."""
+    p = problem.parameters
+    for name in ("data_init", "distill_lr"):
+        p.plan.decide(name, p.distiller.plan_[name], "as in the last fit")
+    parametrisation = problem.real.targets.parametrisations[p.labels]
+    batch, schedule = int(problem.real.counts.sum()), problem.schedule
+    start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
+    start = start.to(problem.device)
+    start.snap = problem.snap
+    return Starts(start, start, _losses_of_each(problem, start))
+
+
+def _losses_of_each(problem: Problem, start: DistilledSet) -> Tensor | None:
+    """The loss of each of several students that learn from a start; None for one student."""
+    if not isinstance(problem.student, Several):
+        return None
+    return _measure(problem, {(0, 1.0): start}, 1).least
 
 
 def _with_steps(start: DistilledSet, size: float) -> DistilledSet:
@@ -108,28 +143,56 @@ def _start(problem: Problem, kind: object) -> DistilledSet:
     return start
 
 
+class Measured(NamedTuple):
+    """How well students learn from each candidate: a start and a step size.
+
+    Attributes
+    ----------
+    losses : dict
+        Candidate -> mean loss. That of several students is the mean of their losses, each as a
+        share of its least.
+    of_nothing : float
+        The loss of outputs of 0, on the same scale.
+    least : Tensor of shape (n_students,) or None
+        The least loss of each of several students.
+    """
+
+    losses: dict[tuple[int, float], float]
+    of_nothing: float
+    least: Tensor | None
+
+
 def _measure(
     problem: Problem,
-    starts: list[DistilledSet],
-    candidates: list[tuple[int, float]],  # (a start, a step size)
+    candidates: Mapping[tuple[int, float], DistilledSet],
     n_students: int,
-) -> tuple[dict[tuple[int, float], float], float]:
-    """The mean loss of students for each candidate, and the loss of outputs of 0."""
-    held_out = problem.held_out.rows
+) -> Measured:
+    """Train students on each candidate."""
+    look, of_nothing = _examiner(problem, n_students)
+    each = torch.stack([look(start) for start in candidates.values()])
+    least = None
+    if isinstance(problem.student, Several) and problem.objective is None:
+        least = each.amin(0).clamp(min=_LEAST * of_nothing, max=of_nothing)
+        each, of_nothing = each / least, float((of_nothing / least).mean())
+    losses = dict(zip(candidates, each.mean(1).tolist(), strict=True))
+    return Measured(losses, of_nothing, least)
+
+
+def _examiner(problem: Problem, n_students: int) -> tuple[Callable[[DistilledSet], Tensor], float]:
+    """What gives the loss of each student that learns from a set, and the loss of outputs of 0."""
+    held_out, targets = problem.held_out.rows, problem.real.targets
     rows = held_out if len(held_out) >= _ENOUGH else problem.training.rows
     seen = evenly(problem, rows, _MAX_ROWS)
-    indices = distinct(problem.training_prior, n_students)
-    params = draw(
-        problem.training_prior, indices, problem.seed, Stream.START, device=problem.device
-    )
-    targets, losses = problem.real.targets, {}
-    for k, size in candidates:
-        start = starts[k]
-        lrs = torch.full_like(start.lrs, size)
-        training = Training(problem.student, params, start.x, start.y, lrs)
-        found = examine(training, seen, targets, problem.objective).losses.mean()
-        losses[k, size] = float(found.nan_to_num(torch.inf))
+    prior = problem.training_prior
+    indices = distinct(prior, n_students)
+    params = draw(prior, indices, problem.seed, Stream.START, device=problem.device)
+
+    def look(start: DistilledSet) -> Tensor:
+        training = Training(problem.student, params, start.x, start.y, start.lrs)
+        found = examine(training, seen, targets, problem.objective)
+        return torch.tensor(found.each, dtype=torch.float64).nan_to_num(torch.inf)
+
     y = seen.y[seen.rows]
     nothing = torch.zeros(len(y), targets.n_outputs)
     of_nothing = losses_of_parts(problem.objective or targets.objective, nothing, y).mean()
-    return losses, float(of_nothing.nan_to_num(torch.inf))
+    return look, float(of_nothing.nan_to_num(torch.inf))

@@ -95,7 +95,7 @@ def _for_all(
         for s in members(student)
     ]  # fmt: skip
     objectives = [given or part.default_objective or usual for part in methods]
-    return Joint(methods, objectives, is_positive=given is None)
+    return Joint(methods, objectives)
 
 
 def _sequence(method: Any, micro_batch: int | None) -> list[Method]:

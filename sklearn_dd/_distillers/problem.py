@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Self
@@ -34,6 +34,7 @@ from .._engine import (
     Pool,
     Prior,
     Reducer,
+    Several,
     Stream,
     StudentFn,
     TargetKind,
@@ -186,6 +187,13 @@ class Problem:
             p, real, training, held_out, everything, spec, student, prior, *halves, phases, recipe,
             objective, _fixed_parameters(distiller, spec, init), seed, device, reducer,
         )  # fmt: skip
+
+    def weighing(self, losses: torch.Tensor | None) -> Self:
+        """The problem in which the loss of each of several students counts as a share of these."""
+        if losses is None:
+            return self
+        assert isinstance(self.student, Several)
+        return replace(self, student=replace(self.student, weights=(1 / losses).tolist()))
 
     @cached_property
     def made_of(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .._selection import (
     herding,
     k_centers,
     means_of_halves,
+    medoids,
     random_samples,
 )
 
@@ -33,6 +34,7 @@ CHOOSERS: dict[str, Chooser] = {
     "kmeans": cluster_centers,
     "herding": herding,
     "kcenters": k_centers,
+    "medoids": medoids,
 }
 
 

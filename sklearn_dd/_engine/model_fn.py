@@ -70,9 +70,17 @@ class Several:
     ----------
     members : sequence of StudentFn or ModelFn
         The students.
+    weights : sequence of float or None, default=None
+        How much the loss of each counts in their mean. ``None`` lets all count alike.
     """
 
     members: Sequence[StudentFn | ModelFn]
+    weights: Sequence[float] | None = None
+
+    def weighted(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """What each student has, times its weight."""
+        weights = self.weights or [1.0] * len(self.members)
+        return [w * value for w, value in zip(weights, values, strict=True)]
 
     def split(self, params: Params) -> Iterator[tuple[StudentFn | ModelFn, Params]]:
         """Each student and its own parameters."""
