@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.metrics import check_scoring
 
 from .._baselines import Baseline, RandomSamples
 from .._data import Array, class_indices, new_samples
 from .._distilled import describe
+from .._evaluation import scorer
 from .._pools import train_pool
 from .._scores import accuracies
 from .._student import seeded
@@ -128,14 +130,17 @@ class Bench:
         yield from self._scores_of_models(Kind.ALL_DATA, "all data", new_samples(of, X), y)
 
     def _scores_of_nets(self, nets: list[Any], student: Any) -> Array:
-        """Accuracy of trained nets."""
+        """The score of trained nets."""
         recipe, data = self.distiller.recipe_, self.distiller.transform()
         X = new_samples(self.distiller, self.test[0])
         y = class_indices(self.test[1], recipe.classes, len(X))
         real = data.real_data(X, y, self.distiller.device)
+        scoring, score = self.evaluation["scoring"], accuracies
+        if scoring is not None:
+            score = scorer(scoring, recipe.targets, self.test[1])
         trained = recipe.student_fn(recipe.spec(student), real.device)
         on_device = ({name: p.to(real.device) for name, p in net.items()} for net in nets)
-        return np.array([float(accuracies(trained, net, real)) for net in on_device])
+        return np.array([float(score(trained, net, real)) for net in on_device])
 
     def _scores_of_models(
         self, kind: Kind, label: str, X: Any, y: Any
@@ -145,7 +150,7 @@ class Bench:
             X, X_test = self._flat(X), self._flat(new_samples(self.distiller, self.test[0]))
         for model, classifier in self.models.items():
             fitted = seeded(classifier, self.evaluation["random_state"]).fit(X, np.asarray(y))
-            score = fitted.score(X_test, y_test)
+            score = check_scoring(fitted, self.evaluation["scoring"])(fitted, X_test, y_test)
             yield Cell(kind, label, "", model, len(y)), np.array([score])
 
     def _flat(self, X: Any) -> Array:

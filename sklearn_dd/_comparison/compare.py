@@ -45,6 +45,7 @@ def compare(
     models: Mapping[str, Any] | None = None,
     n_inits: int = 20,
     init: Any = None,
+    scoring: Any = None,
     n_full: int = 3,
     full_epochs: int | None = None,
     random_state: Any = None,
@@ -82,6 +83,9 @@ def compare(
         fitted once.
     init : None, {"random", "fixed"}, callable, list, dict, str or path-like, default=None
         Another weight prior for the distiller's own student, such as held-out pre-trained nets.
+    scoring : str, callable or None, default=None
+        A scikit-learn scorer, by name, such as ``"balanced_accuracy"``, or as
+        ``(estimator, X, y) -> float``. ``None`` takes accuracy.
     n_full : int, default=3
         Number of students that are trained on all the data, by ``train_pool``. With 0, no model is
         trained on all the data, and ``hard_label_recovery`` is NaN.
@@ -151,7 +155,7 @@ def compare(
         students=own | students,
         models=own_models | models,
         init=init,
-        evaluation={"n_inits": n_inits, "random_state": seed},
+        evaluation={"n_inits": n_inits, "random_state": seed, "scoring": scoring},
     )
     n_sets = 1 + (distiller.y_syn_.ndim == 2) + len(baselines)
     sets = tqdm(bench.sets(baselines), total=n_sets, disable=not verbose, unit="set")

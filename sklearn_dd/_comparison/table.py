@@ -51,7 +51,7 @@ NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), math.nan, math.nan, math.nan, math
 
 
 class Comparison(NamedTuple):
-    """Accuracies of models that were trained on different sets.
+    """Scores of models that were trained on different sets.
 
     Attributes
     ----------
@@ -65,15 +65,16 @@ class Comparison(NamedTuple):
           models, which have no step sizes;
         - ``model``: the student or model that was trained;
         - ``n_samples``: the number of samples that it was trained on;
-        - ``mean``, ``std``: mean and standard deviation of the accuracy;
+        - ``mean``, ``std``: mean and standard deviation of the score, which is accuracy unless ``scoring`` names
+          another;
         - ``low``, ``high``: 95 % confidence interval of the mean (Student's t), over sets if there
           are several of that name, else over students; NaN for a single score. It does not cover
           the choice of test samples;
         - ``n_scores``: the number of scores, over all sets of that name;
-        - ``hard_label_recovery``: the accuracy that the model loses against all the data; NaN for
+        - ``hard_label_recovery``: what the model loses against all the data; NaN for
           learned labels;
-        - ``improvement_over_random``: the accuracy that the model gains over the same number of
-          random samples with the better schedule.
+        - ``improvement_over_random``: what the model gains over the same number of random samples
+          with the better schedule.
     verdict : str
         Where distillation helped and where it did not.
 

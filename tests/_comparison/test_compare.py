@@ -68,6 +68,23 @@ def test_held_out_nets_are_what_the_own_student_starts_from(split):
     assert cell(table, "distilled", "MLP")["mean"] == expected.mean
 
 
+def test_a_scorer_scores_every_model_on_every_set(distiller, split):
+    X_train, y_train, X_test, y_test = split
+
+    def always_half(estimator, X, y):
+        assert len(X) == len(y) == len(y_test)
+        return 0.5
+
+    table = compared(distiller, split, [small(Herding)], scoring=always_half).table
+    assert set(table["mean"]) == {0.5}
+    table = compared(distiller, split, [], scoring="neg_log_loss", n_full=0).table
+    options = {"n_inits": 3, "random_state": distiller.seed_, "scoring": "neg_log_loss"}
+    expected = distiller.evaluate(X_test, y_test, **options)
+    assert cell(table, "distilled", "MLP")["mean"] == expected.mean
+    expected = distiller.evaluate(X_test, y_test, student=MODELS["logistic"], **options)
+    assert cell(table, "distilled", "logistic")["mean"] == pytest.approx(expected.mean)
+
+
 def test_one_seed_decides_it_all(distiller, split):
     def means(random_state):
         options = {"models": {}, "n_full": 1, "random_state": random_state}
