@@ -65,8 +65,8 @@ class Comparison(NamedTuple):
           models, which have no step sizes;
         - ``model``: the student or model that was trained;
         - ``n_samples``: the number of samples that it was trained on;
-        - ``mean``, ``std``: mean and standard deviation of the score, which is accuracy unless ``scoring`` names
-          another;
+        - ``mean``, ``std``: mean and standard deviation of the score: accuracy, or what ``scoring``
+          names;
         - ``low``, ``high``: 95 % confidence interval of the mean (Student's t), over sets if there
           are several of that name, else over students; NaN for a single score. It does not cover
           the choice of test samples;

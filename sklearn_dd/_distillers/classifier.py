@@ -67,8 +67,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           vector machines, nearest neighbours and centroids, Gaussian naive Bayes,
           ``MLPClassifier``, trees, forests, and boosting. A differentiable counterpart stands for
           it in the fit. ``student_`` is the model itself, fitted to the distilled data.
-        - A list of students, for all of which one set is learned: the geometric mean of their
-          losses is minimised. ``student_`` is the first.
+        - A list of students, for all of which one set is learned. The mean of their losses is
+          minimised, each as a share of its loss after learning from the start that teaches it best.
+          ``student_`` is the first.
         - ``"any"``: logistic regression, the nearest neighbour, a support vector machine, a
           perceptron, a random forest and gradient boosting.
     init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
@@ -243,7 +244,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         ``"loss"`` and ``"gradient_norm"`` of each outer iteration. For each look at held-out
         samples, ``"validation_iter"`` has the number of iterations done, ``"validation_score"`` the
         accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
-        finite. For a multilabel y or another objective, the score is minus the mean objective.
+        finite. For a multilabel y or another objective, the score is minus the mean objective. With
+        several students, ``"student_losses"`` has the loss of each as a share of its loss after
+        learning from the start that teaches it best: below 1, it gains from the fit.
     student_ : NeuralNetClassifier or Pipeline
         A skorch net that was trained on the distilled data alone; or a scikit-learn model in a
         pipeline that standardises. Of several students, the first. It takes samples in the units of

@@ -61,31 +61,20 @@ def test_a_regression_is_judged_as_it_is():
     assert_allclose(Direct()(problem).loss, regression(outputs, y_real))
 
 
-def of_several():
+def of_several(weights=None):
     net, model = mlp(), ModelFn(NearestNeighbours())
     drawn = draw(model_prior, range(net.n_inits), 0)
     params = {f"0.{name}": p for name, p in net.params.items()} | {"1.seed": drawn["seed"]}
-    return net.outer()._replace(student=Several([net.student, model]), params=params)
+    return net.outer()._replace(student=Several([net.student, model], weights), params=params)
 
 
-def test_several_students_have_the_geometric_mean_of_their_losses():
+@pytest.mark.parametrize("weights", [None, (0.5, 3.0)])
+def test_several_students_have_the_weighted_mean_of_their_losses(weights):
     first, second = Unrolled()(mlp().outer()), Direct()(of_model(NearestNeighbours()))
-    found = Joint([Unrolled(), Direct()], [classification] * 2)(of_several())
-    assert_allclose(found.loss, (first.loss * second.loss).sqrt())
-    for total, a, b in zip(found[1:], first[1:], second[1:], strict=True):
-        assert_allclose(total, found.loss / 2 * (a / first.loss + b / second.loss))
-
-
-def test_objectives_that_may_be_negative_have_the_arithmetic_mean():
-    def negative(outputs, y):
-        return classification(outputs, y) - 10
-
-    joint = Joint([Unrolled(), Direct()], [negative] * 2, is_positive=False)
-    first = Unrolled()(mlp().outer(negative))
-    second = Direct()(of_model(NearestNeighbours(), negative))
-    found = joint(of_several())
-    assert_allclose(found.loss, (first.loss + second.loss) / 2)
-    assert_allclose(found.x, (first.x + second.x) / 2)
+    found = Joint([Unrolled(), Direct()], [classification] * 2)(of_several(weights))
+    w, v = weights or (1, 1)
+    for mean, a, b in zip(found, first, second, strict=True):
+        assert_allclose(mean, (w * a + v * b) / 2)
 
 
 def test_a_model_that_nothing_moves_has_a_gradient_of_0():
