@@ -14,7 +14,7 @@ from ._baselines import (
 )
 from ._comparison import Comparison, all_baselines, compare
 from ._display import ConvergenceDisplay, DistilledImagesDisplay, LearningRatesDisplay
-from ._distilled import DistilledData, load_distilled, save_distilled
+from ._distilled import DistilledData, load_distilled, load_distilled_digits, save_distilled
 from ._distillers import Cost, DatasetDistiller, DatasetDistillerRegressor, Plan
 from ._evaluation import Evaluation
 from ._pools import train_pool
@@ -91,6 +91,7 @@ __all__ = [
     "cutout",
     "flip",
     "load_distilled",
+    "load_distilled_digits",
     "load_pool",
     "pytorch_default",
     "rotate",

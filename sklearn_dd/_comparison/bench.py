@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from .._evaluation import scorer
 from .._pools import train_pool
 from .._scores import accuracies
 from .._student import seeded
-from .table import Cell, Kind
+from .table import Cell, Kind, Scored, Spent
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ class Bench:
         number = known.index(description) + 1
         return name if number == 1 else f"{name} ({number})"
 
-    def scores(self, small: SmallSet) -> Iterator[tuple[Cell, Array]]:
+    def scores(self, small: SmallSet) -> Iterator[Scored]:
         """Yield the scores of every model after training on one small set."""
         fitted = small.fitted
-        X, y, _ = fitted.transform()
+        X, y, lrs = fitted.transform()
         X = fitted.recipe_.numbers(X)
-        X_test, y_test = self.test
+        n_bytes = X.nbytes + y.nbytes + lrs.nbytes
         for model, student in self.students.items():
             host, options = fitted, {"student": student, "init": self.init}
             if student is not None:
@@ -105,29 +107,39 @@ class Bench:
             if student is not None and isinstance(fitted, Baseline):
                 # Refitted for each student, so that no other student's step size handicaps it.
                 host, options = clone(fitted).set_params(**options).fit(*self.train), {}
-            result = host.evaluate(X_test, y_test, **options, **self.evaluation)
-            yield Cell(small.kind, small.label, small.schedule, model, len(y)), result.scores
+            began = time.perf_counter()
+            found = host.evaluate(*self.test, **options, **self.evaluation).scores
+            seconds = (time.perf_counter() - began) / len(found)
+            cell = Cell(small.kind, small.label, small.schedule, model, len(y))
+            yield Scored(cell, found, Spent(n_bytes, host.fit_time_, seconds))
         # Models need hard labels. They have no schedule, so the same samples are used only once.
         same = (np.array_equal(X, other) for other in self.seen[small.label])
         if y.ndim == 1 and not any(same):
             self.seen[small.label].append(X)
-            yield from self._scores_of_models(small.kind, small.label, X, y)
+            spent = Spent(X.nbytes + y.nbytes, fitted.fit_time_, math.nan)
+            yield from self._scores_of_models(small.kind, small.label, X, y, spent)
 
-    def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[tuple[Cell, Array]]:
+    def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[Scored]:
         """Yield the scores of every model after training on all the data."""
-        of = self.distiller
+        of, (X, y) = self.distiller, self.train
+        numbers = of.recipe_.numbers(X) if of.recipe_.table else X
+        n_bytes = np.asarray(numbers).nbytes + np.asarray(y).nbytes
+        spent = Spent(n_bytes, 0.0, math.nan)
         for model, student in self.students.items():
+            began = time.perf_counter()
             nets = train_pool(
-                of.recipe_.numbers(self.train[0]) if of.recipe_.table else self.train[0],
-                self.train[1], n_nets, student=of.recipe_.student if student is None else student,
+                numbers, y, n_nets,
+                student=of.recipe_.student if student is None else student,
                 init=of.init if callable(of.init) else "random", n_epochs=n_epochs,
                 sample_shape=of.sample_shape, standardize=of.standardize, device=of.device,
                 random_state=self.evaluation["random_state"],
             )  # fmt: skip
-            cell = Cell(Kind.ALL_DATA, "all data", "fixed", model, len(self.train[1]))
-            yield cell, self._scores_of_nets(nets, student)
-        X, y = self.train
-        yield from self._scores_of_models(Kind.ALL_DATA, "all data", new_samples(of, X), y)
+            found = self._scores_of_nets(nets, student)
+            seconds = (time.perf_counter() - began) / n_nets
+            cell = Cell(Kind.ALL_DATA, "all data", "fixed", model, len(y))
+            yield Scored(cell, found, spent._replace(train_time=seconds))
+        X = new_samples(of, X)
+        yield from self._scores_of_models(Kind.ALL_DATA, "all data", X, y, spent)
 
     def _scores_of_nets(self, nets: list[Any], student: Any) -> Array:
         """The score of trained nets."""
@@ -143,15 +155,18 @@ class Bench:
         return np.array([float(score(trained, net, real)) for net in on_device])
 
     def _scores_of_models(
-        self, kind: Kind, label: str, X: Any, y: Any
-    ) -> Iterator[tuple[Cell, Array]]:
+        self, kind: Kind, label: str, X: Any, y: Any, spent: Spent
+    ) -> Iterator[Scored]:
         if self.models:
             y_test = np.asarray(self.test[1])
             X, X_test = self._flat(X), self._flat(new_samples(self.distiller, self.test[0]))
         for model, classifier in self.models.items():
+            began = time.perf_counter()
             fitted = seeded(classifier, self.evaluation["random_state"]).fit(X, np.asarray(y))
             score = check_scoring(fitted, self.evaluation["scoring"])(fitted, X_test, y_test)
-            yield Cell(kind, label, "", model, len(y)), np.array([score])
+            seconds = time.perf_counter() - began
+            cell = Cell(kind, label, "", model, len(y))
+            yield Scored(cell, np.array([score]), spent._replace(train_time=seconds))
 
     def _flat(self, X: Any) -> Array:
         """Standardised samples, flat."""

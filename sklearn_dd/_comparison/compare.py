@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -23,12 +22,11 @@ from .._baselines import (
     Medoids,
     RandomSamples,
 )
-from .._data import Array
 from .._distilled import check_multiclass
 from .._distillers import FittedClassifier
 from .._student import is_model
 from .bench import Bench
-from .table import Cell, Comparison, summarise
+from .table import Comparison, summarise
 
 _FULL_BATCHES = 1000  # minimum number of mini-batches for students trained on all the data
 
@@ -159,13 +157,10 @@ def compare(
     )
     n_sets = 1 + (distiller.y_syn_.ndim == 2) + len(baselines)
     sets = tqdm(bench.sets(baselines), total=n_sets, disable=not verbose, unit="set")
-    scores: dict[Cell, list[Array]] = defaultdict(list)
-    for small in sets:
-        for cell, values in bench.scores(small):
-            scores[cell].append(values)
+    found = [scored for small in sets for scored in bench.scores(small)]
     if n_full:
-        scores |= {cell: [values] for cell, values in bench.scores_of_all_data(n_full, full_epochs)}
-    return summarise(scores)
+        found += bench.scores_of_all_data(n_full, full_epochs)
+    return summarise(found)
 
 
 def all_baselines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -36,6 +36,22 @@ class Cell(NamedTuple):
     n_samples: int
 
 
+class Spent(NamedTuple):
+    """What a set and a model take."""
+
+    n_bytes: int  # of samples, labels and step sizes
+    fit_time: float  # seconds, to make the set
+    train_time: float  # seconds, to train a model on it and to score it
+
+
+class Scored(NamedTuple):
+    """A cell, its scores on one set, and what they took."""
+
+    cell: Cell
+    scores: Array
+    spent: Spent
+
+
 class Row(NamedTuple):
     """A cell and the statistics of its scores, over all sets with the same label."""
 
@@ -45,9 +61,12 @@ class Row(NamedTuple):
     low: float
     high: float
     n_scores: int
+    n_bytes: int
+    fit_time: float
+    train_time: float
 
 
-NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), math.nan, math.nan, math.nan, math.nan, 0)
+NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), *[math.nan] * 4, 0, 0, math.nan, math.nan)
 
 
 class Comparison(NamedTuple):
@@ -71,6 +90,11 @@ class Comparison(NamedTuple):
           are several of that name, else over students; NaN for a single score. It does not cover
           the choice of test samples;
         - ``n_scores``: the number of scores, over all sets of that name;
+        - ``n_bytes``: the bytes of the set, with labels and step sizes;
+        - ``fit_time``: seconds to make the set, a mean over sets;
+        - ``train_time``: seconds to train the model on the set and to score it, a mean;
+        - ``pays_after``: after how many trainings it has paid to make the set, because each takes
+          less time than one on all the data; infinite if never;
         - ``hard_label_recovery``: what the model loses against all the data; NaN for
           learned labels;
         - ``improvement_over_random``: what the model gains over the same number of random samples
@@ -105,9 +129,12 @@ class Comparison(NamedTuple):
     verdict: str
 
 
-def summarise(scores: Mapping[Cell, list[Array]]) -> Comparison:
-    """Make a comparison from the scores of each cell, one array for each set."""
-    rows = [_row(cell, of_sets) for cell, of_sets in scores.items()]
+def summarise(found: Iterable[Scored]) -> Comparison:
+    """Make a comparison from the scores on each set."""
+    by_cell: dict[Cell, list[Scored]] = {}
+    for each in found:
+        by_cell.setdefault(each.cell, []).append(each)
+    rows = [_row(cell, of_sets) for cell, of_sets in by_cell.items()]
     columns: dict[str, list[Any]] = {}
     for row in rows:
         cell = row.cell._asdict()
@@ -119,15 +146,17 @@ def summarise(scores: Mapping[Cell, list[Array]]) -> Comparison:
     return Comparison({name: np.array(values) for name, values in columns.items()}, _verdict(rows))
 
 
-def _row(cell: Cell, of_sets: list[Array]) -> Row:
-    scores = np.concatenate(of_sets)
+def _row(cell: Cell, of_sets: list[Scored]) -> Row:
+    scores = np.concatenate([each.scores for each in of_sets])
     # Scores on the same set are correlated, so with several sets the interval is over sets.
-    units = np.array([of_set.mean() for of_set in of_sets]) if len(of_sets) > 1 else scores
+    units = np.array([each.scores.mean() for each in of_sets]) if len(of_sets) > 1 else scores
     n, mean, half = len(units), float(scores.mean()), math.nan
     if n > 1:
         quantile = student_t.ppf((1 + _CONFIDENCE) / 2, n - 1)
         half = float(quantile * units.std(ddof=1) / math.sqrt(n))
-    return Row(cell, mean, float(scores.std()), mean - half, mean + half, len(scores))
+    n_bytes, *times = np.mean([each.spent for each in of_sets], axis=0).tolist()
+    statistics = mean, float(scores.std()), mean - half, mean + half, len(scores)
+    return Row(cell, *statistics, int(n_bytes), *times)
 
 
 def _differences(row: Row, rows: list[Row]) -> dict[str, float]:
@@ -143,7 +172,16 @@ def _differences(row: Row, rows: list[Row]) -> dict[str, float]:
     return {
         "hard_label_recovery": math.nan if is_soft else full.mean - row.mean,
         "improvement_over_random": row.mean - random.mean,
+        "pays_after": _pays_after(row, full),
     }
+
+
+def _pays_after(row: Row, full: Row) -> float:
+    """Trainings after which the time to make a set is saved; NaN without one on all the data."""
+    saved = full.train_time - row.train_time
+    if row.cell.kind is Kind.ALL_DATA or math.isnan(saved):
+        return math.nan
+    return math.ceil(row.fit_time / saved) if saved > 0 else math.inf
 
 
 def _best(rows: Iterable[Row]) -> Row:

@@ -1,5 +1,6 @@
 """Distilled data: what a fit returns, and what a file holds."""
 
+from .bundled import load_distilled_digits
 from .checks import check_distiller, check_multiclass
 from .data import DistilledData
 from .file import load_distilled, save_distilled
@@ -15,5 +16,6 @@ __all__ = [
     "describe",
     "identity",
     "load_distilled",
+    "load_distilled_digits",
     "save_distilled",
 ]

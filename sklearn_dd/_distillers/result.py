@@ -62,7 +62,7 @@ class FittedDistiller(
         self.recipe_, self.seed_, self.plan_ = recipe, problem.seed, problem.parameters.plan
         self.sample_shape_ = problem.spec.sample_shape
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
-        self.stop_reason_ = run.reason
+        self.stop_reason_, self.fit_time_ = run.reason, run.seconds()
         self.acceleration_ = problem.acceleration()
         self.student_ = self._first_student(problem)
         return self

@@ -233,7 +233,7 @@ class Run:
             "course": self.course.state(),
             "budget": self.problem.parameters.plan.seconds,
             "phase": self.phase,
-            "seconds": self._seconds(),
+            "seconds": self.seconds(),
         }
         assert self.checkpoint is not None
         FORMAT.write(self.checkpoint, tensors, metadata)
@@ -244,7 +244,7 @@ class Run:
         if self.max_time is None:
             return in_iterations
         # Each process has its own clock, but all must decide alike.
-        in_time = self.problem.reducer.from_main(self._seconds() / ((1 - _CLOSING) * self.max_time))
+        in_time = self.problem.reducer.from_main(self.seconds() / ((1 - _CLOSING) * self.max_time))
         return max(in_iterations, in_time)
 
     def _seconds(self) -> float:

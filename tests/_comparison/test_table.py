@@ -19,7 +19,7 @@ from sklearn_dd import (
     RandomSamples,
     compare,
 )
-from sklearn_dd._comparison.table import Cell, Kind, summarise
+from sklearn_dd._comparison.table import Cell, Kind, Scored, Spent, summarise
 
 from ..helpers import (
     net,
@@ -158,7 +158,8 @@ def test_the_verdict_names_the_size_of_another_set(distiller, split):
 
 COLUMNS = {
     "data", "schedule", "model", "n_samples", "mean", "std", "low", "high", "n_scores",
-    "hard_label_recovery", "improvement_over_random",
+    "hard_label_recovery", "improvement_over_random", "n_bytes", "fit_time", "train_time",
+    "pays_after",
 }  # fmt: skip
 
 
@@ -190,15 +191,16 @@ def test_the_table_is_a_dict_of_arrays_with_pandas_or_without(
         assert frame["mean"].tolist() == table["mean"].tolist()
 
 
+FREE = Spent(0, 0.0, 0.0)
 DISTILLED, CENTERS = (Kind.DISTILLED, "distilled"), (Kind.OTHER, "KMeansCenters")
 
 
 def verdict_of(scores):
     """Of scores by set and model, each of three students."""
-    cells = {
-        Cell(kind, data, "learned", model, 3): [np.array(of)]
+    cells = [
+        Scored(Cell(kind, data, "learned", model, 3), np.array(of), FREE)
         for ((kind, data), model), of in scores.items()
-    }
+    ]
     return summarise(cells).verdict
 
 
@@ -223,3 +225,25 @@ def test_it_says_where_chance_may_be_why(distiller, split):
     assert better.startswith("Distillation is not shown to help")
     much_better = verdict_of({(DISTILLED, "MLP"): own, (CENTERS, "MLP"): [0.5] * 3})
     assert much_better.startswith("Distillation helped")
+
+
+def test_a_set_pays_when_the_trainings_that_it_shortens_have_saved_what_it_took():
+    def pays_after(fit_time, train_time):
+        small = Scored(own, np.array([0.9]), Spent(10, fit_time, train_time))
+        full = Scored(full_data, np.array([0.9]), Spent(1000, 0.0, 3.0))
+        return summarise([small, full]).table["pays_after"].tolist()
+
+    own = Cell(Kind.DISTILLED, "distilled", "learned", "MLP", 3)
+    full_data = Cell(Kind.ALL_DATA, "all data", "fixed", "MLP", 100)
+    assert pays_after(fit_time=10.0, train_time=1.0) == [5, pytest.approx(np.nan, nan_ok=True)]
+    assert pays_after(fit_time=10.0, train_time=3.0)[0] == np.inf
+
+
+def test_the_table_says_what_sets_take(table, distiller):
+    X_syn, y_syn, lrs = distiller.transform()
+    row = cell(table, "distilled", "MLP")
+    assert row["n_bytes"] == X_syn.nbytes + y_syn.nbytes + lrs.nbytes
+    assert row["fit_time"] == distiller.fit_time_
+    assert (table.train_time > 0).all()
+    assert (table[table.data == "all data"].fit_time == 0).all()
+    assert (table[table.data == "RandomSamples"].fit_time > 0).all()
