@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ class Look(NamedTuple):
     losses: Tensor  # (n_parts,), the mean objective of all students on each part of the samples
     score: float  # accuracy, R², or minus the mean objective
     dead_share: float  # of students that learned nothing: their outputs are constant or not finite
-    each: list[float]  # of several students, by their weights: the mean of these is that of losses
+    each: Sequence[float] = ()  # the mean loss of each of several students, times its weight
 
 
 def examine(

@@ -247,5 +247,6 @@ class Run:
         in_time = self.problem.reducer.from_main(self.seconds() / ((1 - _CLOSING) * self.max_time))
         return max(in_iterations, in_time)
 
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
+        """Seconds since the fit began, those before it was resumed included."""
         return time.monotonic() - self.began

@@ -127,7 +127,7 @@ def test_losses_equal_those_of_students_that_skorch_trains(table, make):
     """Four held-out students, each replayed by skorch, on the held-out samples."""
     X, y = (table[0], table[1]) if make is tiny else (table[0][:, 1:], table[0][:, 0])
     problem = problem_of(make(validation_fraction=0.3), X, y)
-    distilled, _ = first_set(problem, None)
+    distilled, *_ = first_set(problem, None)
     rows, targets = problem.held_out.rows, problem.real.targets
     found = looker(problem, distilled, rows)()
 
@@ -158,7 +158,7 @@ def test_losses_equal_those_of_students_that_skorch_trains(table, make):
 
 def test_a_look_sees_the_set_as_it_is_and_leaves_it(table):
     problem = problem_of(tiny(), *table)
-    distilled, _ = first_set(problem, None)
+    distilled, *_ = first_set(problem, None)
     look = looker(problem, distilled, problem.held_out.rows)
     before, first = distilled.snapshot(), look()
     assert torch.equal(look().losses, first.losses)

@@ -89,7 +89,7 @@ def naive_loss(problem, start, size, rows=None):
 def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs, seed):
     X, y = (table[0], table[1]) if make is tiny else (table[0][:, 1:], table[0][:, 0])
     problem = problem_of(make(n_epochs=n_epochs, **LONG), X, y, seed)
-    distilled, fallback = first_set(problem, None)
+    distilled, fallback, _ = first_set(problem, None)
     plan = problem.parameters.plan
 
     found = {
@@ -111,7 +111,7 @@ def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs
     assert torch.equal(distilled.y, chosen.y)
     torch.testing.assert_close(distilled.lrs, torch.full_like(chosen.lrs, plan["distill_lr"]))
     named = {name: plan[name] for name in LONG}
-    again, _ = first_set(problem_of(make(n_epochs=n_epochs, **named), X, y, seed), None)
+    again, *_ = first_set(problem_of(make(n_epochs=n_epochs, **named), X, y, seed), None)
     assert all(map(torch.equal, distilled.snapshot(), again.snapshot()))
     # The fallback is the best of all.
     size = float(fallback.lrs.detach()[0, 0])
@@ -120,7 +120,7 @@ def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs
 
 @pytest.mark.parametrize("seed", range(3))
 def test_few_iterations_start_from_what_is_best_without_learning(table, seed):
-    first, fallback = first_set(problem_of(tiny(n_epochs=10, **OPEN), *table, seed), None)
+    first, fallback, _ = first_set(problem_of(tiny(n_epochs=10, **OPEN), *table, seed), None)
     assert all(map(torch.equal, first.snapshot(), fallback.snapshot()))
 
 
@@ -173,7 +173,7 @@ def test_what_the_user_set_is_not_measured(table, changes, n_measured, monkeypat
 
     monkeypatch.setattr(measure, "Training", Counted)
     problem = problem_of(tiny(**changes), *table)
-    distilled, fallback = first_set(problem, None)
+    distilled, fallback, _ = first_set(problem, None)
     assert len(trained) == n_measured
     for name, value in changes.items():
         if name in problem.parameters.plan and not is_open(value):
@@ -187,7 +187,7 @@ def test_steps_with_which_students_diverge_are_not_taken(table):
     problem = problem_of(tiny(student=Cubic, n_epochs=10, distill_lr=None, n_steps=1), X, y)
     found = [naive_loss(problem, start_of(problem, "kmeans"), size) for size in DESCENT]
     assert [np.isfinite(f) for f in found] == [True, True, False, False]
-    _, fallback = first_set(problem, None)
+    _, fallback, _ = first_set(problem, None)
     assert problem.parameters.plan["distill_lr"] in DESCENT[:2]
     assert float(fallback.lrs[0, 0]) == pytest.approx(DESCENT[int(np.argmin(found[:2]))])
 
@@ -195,7 +195,7 @@ def test_steps_with_which_students_diverge_are_not_taken(table):
 def test_steps_of_adam_are_those_that_teach_most(table):
     """Longer ones would kill students."""
     student = net().set_params(optimizer=torch.optim.Adam)
-    distilled, fallback = first_set(problem_of(tiny(student=student, **LONG), *table), None)
+    distilled, fallback, _ = first_set(problem_of(tiny(student=student, **LONG), *table), None)
     assert all(map(torch.equal, distilled.snapshot(), fallback.snapshot()))
 
 
@@ -208,7 +208,7 @@ def test_where_few_samples_are_held_out_nothing_is_measured_on_them(table):
     other[rows] = np.random.default_rng(0).normal(size=(len(rows), 13))
     again = problem_of(tiny(validation_fraction=0.3, standardize=False, **OPEN), other, y)
     assert_array_equal(again.held_out.rows, rows)
-    (first, _), (second, _) = first_set(problem, None), first_set(again, None)
+    (first, *_), (second, *_) = first_set(problem, None), first_set(again, None)
     assert all(map(torch.equal, first.snapshot(), second.snapshot()))
     assert dict(problem.parameters.plan) == dict(again.parameters.plan) | {
         "student": problem.parameters.plan["student"]
