@@ -63,10 +63,10 @@ class BaseDistiller(FittedDistiller):
         problem = Problem.from_parameters(self, X, y, sample_weight, self._seed(resumed), budget)
         if resume_from is not None:
             resumed.check(problem.made_of)
-        distilled, fallback, losses = self._start(problem)
-        problem = problem.weighing(losses)
-        try_models(problem, distilled)
-        run = Run(problem, distilled, fallback, resumed, began)
+        starts = self._start(problem)
+        problem = problem.weighing(starts.losses)
+        try_models(problem, starts.first)
+        run = Run(problem, starts, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             progress.announce(problem.parameters.plan)
@@ -76,7 +76,7 @@ class BaseDistiller(FittedDistiller):
                 progress(iteration, score, run.expected())
         run.close(progress.is_interrupted)
         progress.report(run.reason, problem.acceleration())
-        return self._publish(problem, distilled, run)
+        return self._publish(problem, starts.first, run)
 
     def _seed(self, resumed: Checkpoint) -> int:
         """The seed of all draws: that of the fit that is continued, or a new one."""

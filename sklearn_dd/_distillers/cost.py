@@ -83,8 +83,8 @@ def _estimate(distiller: Any, X: Any, y: Any) -> Cost:
     began = time.monotonic()
     seed = int(check_random_state(distiller.random_state).randint(2**31))
     problem = Problem.from_parameters(distiller, X, y, None, seed, distiller.max_time)
-    distilled, _, losses = first_set(problem, None)
-    problem = problem.weighing(losses)
+    starts = first_set(problem, None)
+    distilled, problem = starts.first, problem.weighing(starts.losses)
     prepared = time.monotonic() - began
     seconds, memory = [], []
     for phase in problem.phases:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,8 @@ class Starts(NamedTuple):
     fallback: DistilledSet
     # Of each of several students, after it has learned from the start that teaches it best.
     losses: Tensor | None = None
+    each: Sequence[DistilledSet] = ()  # one of each kind that was compared
+    each: Sequence[DistilledSet] = ()  # one of each kind that was compared
 
 
 def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
@@ -74,14 +77,14 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     n = affordable(problem, starts[0], _SHARE, _MAX_ROWS) if n_pairs > 1 else 0
     if n >= n_pairs:
         starts += [_start(problem, kind) for kind in kinds[1:]]
-    candidates = {
-        (k, size): _with_steps(starts[k], size) for k in range(len(starts)) for size in sizes
-    }
+    pairs = product(range(len(starts)), sizes)
+    candidates = {(k, size): _with_steps(starts[k], size) for k, size in pairs}
     least = None
     if 1 < len(candidates) <= n:
         n_students = min(_N_STUDENTS, n // len(candidates))
         losses, of_nothing, least = _measure(problem, candidates, n_students)
-        best = min(candidates, key=losses.__getitem__)
+        of_kind = [min(product([k], sizes), key=losses.__getitem__) for k in range(len(starts))]
+        best = min(of_kind, key=losses.__getitem__)
         first = best
         if descends and is_open(p.distill_lr) and not p.plan.expects_at_most(_FEW):
             most = losses[best] + _LOSABLE * max(0.0, of_nothing - losses[best])
@@ -92,12 +95,13 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
             why += f"; best without learning: {kinds[best[0]]!r}, {best[1]}"
     else:
         best = first = 0, sizes[min(_MIDDLE, len(sizes) - 1)]
+        of_kind = [best]
         why = "the budget is too small to compare starts"
     p.plan.decide("data_init", kinds[first[0]], why)
     p.plan.decide("distill_lr", first[1], why)
     if least is None:
         least = _losses_of_each(problem, candidates[best])
-    return Starts(candidates[first], candidates[best], least)
+    return Starts(candidates[first], candidates[best], least, [candidates[c] for c in of_kind])
 
 
 def _continued(problem: Problem, previous: DistilledData) -> Starts:
@@ -110,7 +114,7 @@ def _continued(problem: Problem, previous: DistilledData) -> Starts:
     start = continued_set(previous, problem.recipe, batch, schedule, parametrisation)
     start = start.to(problem.device)
     start.snap = problem.snap
-    return Starts(start, start, _losses_of_each(problem, start))
+    return Starts(start, start, _losses_of_each(problem, start), [start])
 
 
 def _losses_of_each(problem: Problem, start: DistilledSet) -> Tensor | None:

@@ -78,8 +78,7 @@ class Monitor:
         self.history: dict[str, list[Any]] = {
             name: []
             for name in (
-                "loss", "gradient_norm", "validation_iter", "validation_score", "dead_share",
-                "student_losses",
+                "loss", "gradient_norm", "validation_iter", "validation_score", "dead_share"
             )
         }  # fmt: skip
 
@@ -130,7 +129,6 @@ class Monitor:
         self.history["validation_iter"].append(self.done)
         self.history["validation_score"].append(found.score)
         self.history["dead_share"].append(found.dead_share)
-        self.history["student_losses"].append(found.each)
         self._consider(found)
         return found.score
 

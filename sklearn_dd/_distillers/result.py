@@ -64,6 +64,7 @@ class FittedDistiller(
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
         self.stop_reason_, self.fit_time_ = run.reason, run.seconds()
         self.acceleration_ = problem.acceleration()
+        self.gains_ = None if run.contest is None else run.contest.gains
         self.student_ = self._first_student(problem)
         return self
 

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 
 import torch
 
-from .._engine import DistilledSet, Iteration, OuterLoop
+from .._engine import Iteration, OuterLoop
 from .._guards import warn_user
+from .._student import StudentSpec
 from .checkpoint import FORMAT, Checkpoint
+from .contest import Contest
 from .course import Course
 from .look import affordable, looker
+from .measure import Starts
 from .monitor import Monitor
 from .phases import Phase
 from .problem import Problem
@@ -33,10 +36,8 @@ class Run:
     ----------
     problem : Problem
         What is distilled, with the parameters that limit the fit and place its checkpoints.
-    distilled : DistilledSet
-        The set that is improved in place.
-    fallback : DistilledSet
-        The set that is returned if nothing better is found.
+    starts : Starts
+        The set that is improved in place, and those that it may return to.
     resumed : Checkpoint
         Where to continue.
     began : float
@@ -48,18 +49,19 @@ class Run:
         History of the fit, and the iterate that it keeps.
     course : Course
         The course of the last phase.
+    contest : Contest or None
+        The choice of a set by the students themselves, where there are models or several students.
     """
 
-    def __init__(
-        self, problem: Problem, distilled: DistilledSet, fallback: DistilledSet,
-        resumed: Checkpoint, began: float,
-    ) -> None:  # fmt: skip
-        self.problem, self.distilled, self.resumed = problem, distilled, resumed
+    def __init__(self, problem: Problem, starts: Starts, resumed: Checkpoint, began: float) -> None:
+        self.problem, self.starts, self.resumed = problem, starts, resumed
+        self.distilled = distilled = starts.first
         p = problem.parameters
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
+        look = looker(problem, distilled, problem.held_out.rows)
         self.monitor = Monitor(
-            distilled, fallback.snapshot(), looker(problem, distilled, problem.held_out.rows),
+            distilled, starts.fallback.snapshot(), look,
             p.max_iter, p.n_iter_no_change,
             is_limited=p.max_iter is not None or p.max_time is not None,
         )  # fmt: skip
@@ -67,6 +69,8 @@ class Run:
         self.course = Course(
             lambda: self._used_of(last), lambda: self.monitor.is_settled, self._keep
         )
+        is_net = isinstance(problem.spec, StudentSpec)
+        self.contest = None if is_net or problem.objective else Contest(problem, distilled)
         self.is_interrupted = False
         self.learns_step_sizes = p.step_size_rate > 0 and problem.spec.takes_steps
         self.began = began - resumed.metadata.get("seconds", 0.0)
@@ -75,6 +79,8 @@ class Run:
         if resumed.metadata:
             self.monitor.load(resumed.part("monitor."), resumed.metadata)
             self.course.load(resumed.metadata["course"])
+            if self.contest:
+                self.contest.load_state_dict(resumed.part("contest."))
 
     def __iter__(self) -> Iterator[Iteration]:
         phases = self.problem.phases
@@ -87,6 +93,8 @@ class Run:
                 self.monitor.n_rejected = self.loop.n_rejected
             elif is_last or k == 0:
                 self.monitor.begin(is_last)
+                if self.contest and k == 0:
+                    self.contest.begin(self.starts.each)
             yield from self.loop
 
     def record(self, iteration: Iteration) -> float | None:
@@ -100,6 +108,8 @@ class Run:
         """
         score = self.monitor.update(iteration)
         assert self.loop is not None
+        if self.contest and self.monitor.done % self.monitor.every == 0:
+            self.contest.consider(self.monitor.done, self.seconds())
         if score is None:
             return None
         if self.monitor.lags and self._is_half_over():
@@ -127,6 +137,10 @@ class Run:
             self.monitor.keep()
         elif not self.monitor.returns_start:
             self.monitor.end()
+        if self.contest and self.monitor.done:
+            self.contest.consider(self.monitor.done, math.inf)
+            self.distilled.restore(self.contest.best)
+            self.monitor.returns_start = self.contest.best_iter == 0
         if self.monitor.done and self.learns_step_sizes:
             self._steady()
         if self.monitor.returns_start and not is_interrupted:
@@ -225,6 +239,8 @@ class Run:
         if not is_due or self.loop is None or not self.problem.reducer.is_main():
             return
         parts = {"loop": self.loop.state_dict(), "monitor": self.monitor.state_dict()}
+        if self.contest:
+            parts["contest"] = self.contest.state_dict()
         tensors = {f"{part}.{k}": t for part, state in parts.items() for k, t in state.items()}
         metadata = {
             "parameters": self.problem.made_of,
