@@ -31,6 +31,7 @@ from sklearn.tree import (
 )
 
 from .._engine import counterparts as of
+from .machines import SupportVectors
 from .trees import Boosting, Forest
 
 _MOST = 1e8  # C of a model without a penalty
@@ -64,9 +65,7 @@ def _linear_machine(model: LinearSVC, n_outputs: int) -> of.Counterpart:
 
 def _machine(model: SVC, n_outputs: int) -> of.Counterpart:
     _check(model, kernel=("rbf", "linear"), class_weight=(None,))
-    if model.kernel == "linear":
-        return of.Linear(of.SQUARED_HINGE, C=model.C)
-    return of.KernelRidge(model.C, *_gamma(model.gamma))
+    return SupportVectors(model)
 
 
 def _neighbours(model: KNeighborsClassifier, n_outputs: int) -> of.Counterpart:

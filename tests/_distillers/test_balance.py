@@ -76,13 +76,3 @@ def test_a_perfect_start_does_not_outweigh_all_others(data):
     apart = np.column_stack([X, 100 * y])
     found = first_set(problem_of((apart, y), students), None).losses
     assert float(found.min()) >= np.log(3) / 20 - 1e-9
-
-
-def test_the_history_says_who_gains(data):
-    distiller = DatasetDistiller(
-        2, student=STUDENTS, max_iter=100, outer_lr=0.05, random_state=0
-    ).fit(*data)
-    shares = distiller.history_["student_losses"]
-    assert len(shares) == len(distiller.history_["validation_iter"])
-    assert np.mean(shares[-1]) < 1
-    assert len(shares[-1]) == 2

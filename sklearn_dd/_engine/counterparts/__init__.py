@@ -2,7 +2,13 @@
 
 from .counterpart import Counterpart, scaled
 from .kernels import KernelRidge
-from .neighbours import GaussianClasses, NearestCentroid, NearestNeighbours, NeighbourMeans
+from .neighbours import (
+    GaussianClasses,
+    NearestCentroid,
+    NearestNeighbours,
+    NeighbourMeans,
+    distances,
+)
 from .nets import Net
 from .optimum import LOGISTIC, SQUARED_HINGE, ConvexLoss, LeastSquares, Linear
 
@@ -19,5 +25,6 @@ __all__ = [
     "NearestNeighbours",
     "NeighbourMeans",
     "Net",
+    "distances",
     "scaled",
 ]
