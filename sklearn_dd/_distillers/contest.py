@@ -15,13 +15,14 @@ from torch import Tensor
 from .._data import Array, Continuous
 from .._engine import DistilledSet, ModelFn, Stream, distinct, draw, each_student
 from .._evaluation import SCORES, Training
-from .._student import ModelSpec, SeveralSpec, fit_model, is_random
+from .._student import ModelSpec, SeveralSpec, fit_model, is_random, quicker
 from .look import evenly
 from .problem import Problem
 
-_N_FITS = 2  # of each student
+_N_FITS = 1  # of each student
 _MAX_ROWS = 1500  # real samples that they are scored on
 _SHARE = 1 / 4  # of the time so far
+_OF_BUDGET = 1 / 10  # that the starts may take
 _LEAST = 0.02  # an error below it counts as this one
 
 
@@ -64,15 +65,22 @@ class Contest:
     def begin(self, starts: Iterable[DistilledSet]) -> None:
         """Score all starts, the best of which is the set to beat."""
         now = self.distilled.snapshot()
-        snapshots = [start.snapshot() for start in starts]
-        errors = []
-        for snapshot in snapshots:
-            self.distilled.restore(snapshot)
+        snapshots, errors = [], []
+        for start in starts:
+            if errors and not self._may_go_on(len(errors)):
+                break
+            snapshots.append(start.snapshot())
+            self.distilled.restore(snapshots[-1])
             errors.append(self._errors())
         self.distilled.restore(now)
         self.references = np.min(errors, axis=0)
         best = min(range(len(errors)), key=lambda k: self._value(errors[k]))
         self.best, self.errors = snapshots[best], errors[best]
+
+    def _may_go_on(self, n: int) -> bool:
+        """Whether there is time for another start after ``n``."""
+        limit = self.problem.parameters.max_time
+        return limit is None or self.spent * (n + 1) / n < _OF_BUDGET * limit
 
     def consider(self, done: int, seconds: float) -> None:
         """Score the set as it is, unless too much of the time so far was spent on that."""
@@ -128,10 +136,11 @@ class Contest:
             y_real = targets.decode(torch.as_tensor(y_real))
         else:
             y_real = targets.values[y_real]
-        seeds = params["seed"].tolist()[: None if is_random(spec.model) else 1]
+        model = quicker(spec.model, targets.n_outputs)
+        seeds = params["seed"].tolist()[: None if is_random(model) else 1]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            fits = [fit_model(spec.model, units, targets, X_syn, y_syn, seed) for seed in seeds]
+            fits = [fit_model(model, units, targets, X_syn, y_syn, seed) for seed in seeds]
         return float(np.mean([fit.score(X, y_real) for fit in fits]))
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -25,17 +25,18 @@ from .._engine import (
     each_student,
     fold,
     generator,
+    members,
     scaled,
 )
 from .._evaluation import Training
 from .plan import operations
 from .problem import Problem
 
-_N_STUDENTS = 4  # that learn from the set at each look
+_N_STUDENTS = 4  # that learn from the set at each look; half as many where some are models
 _BATCH = 512  # samples that are scored at a time
 _PARTS = 16  # of the samples; the spread over them gives a standard error
 _FEWEST = 8  # distinct samples that are evidence
-_UNSEEN = 1e8  # operations of a model that torch does not count, such as those of trees
+_OF_MODEL = 1e9  # operations that a model counts as: most cannot be counted
 _ALIVE = 1e-6  # the least spread of a student's outputs
 
 
@@ -93,7 +94,7 @@ def looker(
     problem: Problem,
     distilled: DistilledSet,
     rows: Array,
-    n_students: int = _N_STUDENTS,
+    n_students: int | None = None,
     most: int | None = None,
 ) -> Callable[[], Look] | None:
     """What scores ``distilled`` on real samples with held-out students.
@@ -103,6 +104,9 @@ def looker(
     if not len(rows):
         return None
     prior = problem.held_out_prior
+    if n_students is None:
+        has_models = any(isinstance(s, ModelFn) for s in members(problem.student))
+        n_students = _N_STUDENTS // 2 if has_models else _N_STUDENTS
     indices = distinct(prior, n_students)
     params = draw(prior, indices, problem.seed, Stream.HELD_OUT, device=problem.device)
     real = evenly(problem, rows, most)
@@ -136,16 +140,15 @@ def affordable(problem: Problem, distilled: DistilledSet, share: float, max_rows
     """
     weights = problem.training_prior(generator(problem.seed))
     params = {name: w.to(problem.device) for name, w in weights.items()}
-    x, y = distilled.x.detach(), distilled.y.detach()
+    x = distilled.x.detach()
     n_trained = 3 * distilled.lrs.numel() * x.shape[1]  # a step takes three passes
     n_scored, each = min(max_rows, len(problem.training.rows)), 0.0
+    new = x[0, :1].expand(2, *x.shape[2:])  # normalisation over a batch needs two samples
     for student, own in each_student(problem.student, params):
-        n_new = 2  # normalisation over a batch needs two samples
-        if is_model := isinstance(student, ModelFn):
-            own, n_new = student.learn(own, x, y), n_scored  # it learns when it is asked
-        new = x[0, :1].expand(n_new, *x.shape[2:])
+        if isinstance(student, ModelFn):
+            each += _OF_MODEL
+            continue
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             student.apply(own, new)
-        count = counter.get_total_flops()
-        each += count + _UNSEEN if is_model else count / 2 * (n_trained + n_scored)
+        each += counter.get_total_flops() / 2 * (n_trained + n_scored)
     return int(share * operations(problem.parameters.plan) / max(1, each))

@@ -50,7 +50,7 @@ class Starts(NamedTuple):
     fallback: DistilledSet
     # Of each of several students, after it has learned from the start that teaches it best.
     losses: Tensor | None = None
-    each: Sequence[DistilledSet] = ()  # one of each kind that was compared
+    each: Sequence[DistilledSet] = ()  # one of each kind, the best first
     each: Sequence[DistilledSet] = ()  # one of each kind that was compared
 
 
@@ -81,7 +81,7 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     candidates = {(k, size): _with_steps(starts[k], size) for k, size in pairs}
     least = None
     if 1 < len(candidates) <= n:
-        n_students = min(_N_STUDENTS, n // len(candidates))
+        n_students = min(_N_STUDENTS // (2 if has_models else 1), n // len(candidates))
         losses, of_nothing, least = _measure(problem, candidates, n_students)
         of_kind = [min(product([k], sizes), key=losses.__getitem__) for k in range(len(starts))]
         best = min(of_kind, key=losses.__getitem__)
@@ -101,7 +101,8 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     p.plan.decide("distill_lr", first[1], why)
     if least is None:
         least = _losses_of_each(problem, candidates[best])
-    return Starts(candidates[first], candidates[best], least, [candidates[c] for c in of_kind])
+    each = [candidates[best], *(candidates[c] for c in of_kind if c != best)]
+    return Starts(candidates[first], candidates[best], least, each)
 
 
 def _continued(problem: Problem, previous: DistilledData) -> Starts:

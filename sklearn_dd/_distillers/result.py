@@ -22,7 +22,7 @@ from .._data import Array, Continuous, as_tensor, new_samples
 from .._distilled import DistilledData, Recipe
 from .._engine import DistilledSet
 from .._evaluation import Evaluation
-from .._student import ModelSpec, SeveralSpec, Student, fit_model, is_model, replay_student
+from .._student import ModelSpec, SeveralSpec, Student, fit_model, is_model, quicker, replay_student
 from .problem import Problem
 from .run import Run
 
@@ -276,7 +276,8 @@ def try_models(problem: Problem, distilled: DistilledSet) -> None:
     made_of = recipe.units, recipe.targets, X, y
     for model in models:
         try:
-            fit_model(model, *made_of, problem.seed, recipe.table).predict(X[:1])
+            quick = quicker(model, recipe.targets.n_outputs)
+            fit_model(quick, *made_of, problem.seed, recipe.table).predict(X[:1])
         except Exception as error:
             error.add_note(
                 f"student={model!r} cannot learn from {len(X)} distilled samples. Change its "

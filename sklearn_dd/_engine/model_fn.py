@@ -36,6 +36,11 @@ class ModelFn:
     counterpart: Counterpart
     takes_shares: bool = True
 
+    @property
+    def share(self) -> float:
+        """Of the iterations, those that the model takes part in beside other students."""
+        return self.counterpart.share
+
     def groups(self, params: Params) -> list[Params]:
         """The parameters of each model that differs from the others."""
         each = unstacked(params)

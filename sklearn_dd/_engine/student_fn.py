@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,8 @@ class StudentFn:
     features: Apply | None = None
     accelerated: Stepper | None = None
     first: FirstLayer | None = None
+
+    share: ClassVar[float] = 1.0
 
     def groups(self, params: Params) -> list[Params]:
         """Stacked parameters as they go through ``apply``: all at once, or one by one."""

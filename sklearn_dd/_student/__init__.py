@@ -5,6 +5,7 @@ from .function import Acceleration, acceleration, student_fn
 from .replay import Student, replay_student
 from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, rebuilt, specify
 from .spec import StudentSpec, choose_student, is_model
+from .trees import quicker
 from .weights import NET, Nets, known_nets, load_pool, state_of, weight_prior
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "load_pool",
     "named",
     "prior_of",
+    "quicker",
     "rebuilt",
     "replay_student",
     "seeded",

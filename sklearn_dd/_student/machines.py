@@ -65,6 +65,7 @@ class SupportVectors:
     model: SVC
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The sum of the decision functions of each class against the others."""

@@ -25,9 +25,13 @@ class Counterpart(Protocol):
     ----------
     is_random : bool
         Whether the model draws something when it learns.
+    share : float
+        Of the iterations, those that the model takes part in beside others: less than 1 if it takes
+        much longer than they do.
     """
 
     is_random: ClassVar[bool]
+    share: ClassVar[float]
 
     def __call__(
         self,

@@ -35,6 +35,7 @@ class KernelRidge:
     is_centred: bool = True
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """Predicted labels."""

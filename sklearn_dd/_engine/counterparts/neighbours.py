@@ -32,6 +32,7 @@ class NearestNeighbours:
     p: float = 2
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the distance of the r-th nearest sample of each class."""
@@ -70,6 +71,7 @@ class NeighbourMeans:
     width: float = 0.2
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The weighted mean of y."""
@@ -84,6 +86,7 @@ class NearestCentroid:
     """The class whose mean is nearest."""
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """Minus the squared distance of the mean of each class."""
@@ -98,6 +101,7 @@ class GaussianClasses:
     smoothing: float = 1e-9  # of variances, as a share of the largest variance of a feature
 
     is_random: ClassVar[bool] = False
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The logarithm of each class's density and share."""

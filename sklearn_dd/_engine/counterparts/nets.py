@@ -39,6 +39,7 @@ class Net:
     lr: float = 0.3
 
     is_random: ClassVar[bool] = True
+    share: ClassVar[float] = 1.0
 
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The outputs of a net that has learned from x and y."""

@@ -15,6 +15,8 @@ from .problem import Hypergradient, Method, OuterProblem, State
 class Joint(Method):
     """The mean of the losses of several students, each times its weight.
 
+    Students that take long take part in a share of the iterations alone, and count for more there.
+
     Parameters
     ----------
     methods : sequence of Method
@@ -35,11 +37,15 @@ class Joint(Method):
         """Return the mean of the losses, and its gradient."""
         several = problem.student
         assert isinstance(several, Several)
-        each = zip(self.methods, self.objectives, several.split(problem.params), strict=True)
-        found = [
-            method(problem._replace(student=student, params=params, objective=objective))  # type: ignore[arg-type]
-            for method, objective, (student, params) in each
-        ]
+        drawn = torch.rand(len(self.methods), generator=problem.generator).tolist()
+        each = zip(self.methods, self.objectives, several.split(problem.params), drawn, strict=True)
+        found = []
+        for method, objective, (student, params), chance in each:
+            if chance >= student.share:
+                found.append(problem.zeros())
+                continue
+            own = problem._replace(student=student, params=params, objective=objective)  # type: ignore[arg-type]
+            found.append(Hypergradient(*(part / student.share for part in method(own))))
         parts = (torch.stack(several.weighted(part)).mean(0) for part in zip(*found, strict=True))
         return Hypergradient(*parts)
 
