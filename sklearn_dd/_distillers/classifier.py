@@ -69,7 +69,7 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           it in the fit. ``student_`` is the model itself, fitted to the distilled data.
         - A list of students, for all of which one set is learned. The mean of their losses is
           minimised, each as a share of its loss after learning from the start that teaches it best.
-          ``student_`` is the first.
+          ``gains_`` says who gained. ``student_`` is the first.
         - ``"any"``: logistic regression, the nearest neighbour, a support vector machine, a
           perceptron, a random forest and gradient boosting.
     init : {"random", "fixed"}, callable, list, dict, str or path-like, default="random"
@@ -126,7 +126,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
           of a start and a step size.
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of each class.
         - ``"real"``: random real samples of each class.
-        - ``"herding"`` and ``"kcenters"``: real samples that ``Herding`` and ``KCenters`` choose.
+        - ``"herding"``, ``"kcenters"`` and ``"medoids"``: real samples that ``Herding``,
+          ``KCenters`` and ``Medoids`` choose. ``"auto"`` tries medoids for models alone.
         - ``"noise"``: standard normal noise.
         - An array sets the samples directly, in the units of X and ordered by step.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
@@ -244,9 +245,13 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         ``"loss"`` and ``"gradient_norm"`` of each outer iteration. For each look at held-out
         samples, ``"validation_iter"`` has the number of iterations done, ``"validation_score"`` the
         accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
-        finite. For a multilabel y or another objective, the score is minus the mean objective. With
-        several students, ``"student_losses"`` has the loss of each as a share of its loss after
-        learning from the start that teaches it best: below 1, it gains from the fit.
+        finite. For a multilabel y or another objective, the score is minus the mean objective.
+    gains_ : ndarray of shape (n_students,) or None
+        Where models or several students learn, by how much the score of each on training samples is
+        higher than after learning from the start that teaches it best. A student with a negative
+        gain pays for the others. None for one network.
+    fit_time_ : float
+        Seconds that the fit took.
     student_ : NeuralNetClassifier or Pipeline
         A skorch net that was trained on the distilled data alone; or a scikit-learn model in a
         pipeline that standardises. Of several students, the first. It takes samples in the units of

@@ -80,8 +80,9 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of samples and
           targets together.
         - ``"real"``: random real samples with their targets.
-        - ``"herding"`` and ``"kcenters"``: real samples with their targets, that ``Herding`` and
-          ``KCenters`` choose.
+        - ``"herding"``, ``"kcenters"`` and ``"medoids"``: real samples with their targets, that
+          ``Herding``, ``KCenters`` and ``Medoids`` choose. ``"auto"`` tries medoids for models
+          alone.
         - ``"noise"``: standard normal noise, with the targets of random real samples.
         - An array sets the samples directly, in the units of X and ordered by step. Each gets the
           target of the closest of up to 2,000 real samples.
@@ -179,6 +180,11 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
     history_ : dict of lists
         As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
         mean objective.
+    gains_ : ndarray of shape (n_students,) or None
+        Where models or several students learn, by how much the R² of each on training samples is
+        higher than after learning from the start that teaches it best. None for one network.
+    fit_time_ : float
+        Seconds that the fit took.
     student_ : NeuralNetRegressor or TransformedTargetRegressor
         A skorch net that was trained on the distilled data alone, or a scikit-learn model. Of
         several students, the first. It takes samples in the units of

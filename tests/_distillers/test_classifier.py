@@ -37,7 +37,9 @@ def test_free_labels_are_numbers_of_either_sign(table):
     assert np.abs(free.sum(axis=1) - 1).max() > 1e-2
 
 
-@pytest.mark.parametrize("data_init", ["noise", "real", "kmeans", "mean", "herding", "kcenters"])
+@pytest.mark.parametrize(
+    "data_init", ["noise", "real", "kmeans", "mean", "herding", "kcenters", "medoids"]
+)
 def test_imbalanced_classes_and_a_class_of_one_sample(table, data_init):
     X, y = table
     rows = np.concatenate([np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:4], [177]])

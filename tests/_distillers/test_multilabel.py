@@ -103,13 +103,13 @@ def test_there_are_samples_of_each_label_by_step(scenes):
     assert_array_equal(y_syn, np.tile(np.eye(N_LABELS), (2, 1)))
 
 
-@pytest.mark.parametrize("start", ["real", "mean", "kmeans", "herding", "kcenters"])
+@pytest.mark.parametrize("start", ["real", "mean", "kmeans", "herding", "kcenters", "medoids"])
 def test_a_sample_starts_from_those_with_its_label(scenes, start):
     X, _, y, _ = scenes
     still = tiny(data_init=start, outer_lr=1e-9, max_iter=1, validation_fraction=0).fit(X, y)
     for c, x in enumerate(still.X_syn_):
         members = X[y[:, c] == 1]
-        if start in ("real", "herding", "kcenters"):
+        if start in ("real", "herding", "kcenters", "medoids"):
             assert np.isclose(members, x, atol=1e-4).all(axis=1).any()
         else:
             assert_allclose(x, members.mean(axis=0), atol=1e-4)

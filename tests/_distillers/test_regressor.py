@@ -123,7 +123,7 @@ def test_the_skorch_student_predicts_in_the_units_of_y(diabetes):
 
 
 @pytest.mark.parametrize(
-    "data_init", ["real", "kmeans", "mean", "herding", "kcenters", "noise", "given"]
+    "data_init", ["real", "kmeans", "mean", "herding", "kcenters", "medoids", "noise", "given"]
 )
 def test_a_step_that_changes_nothing_keeps_the_start(diabetes, data_init):
     X, _, y, _ = diabetes
@@ -134,7 +134,7 @@ def test_a_step_that_changes_nothing_keeps_the_start(diabetes, data_init):
     assert y_syn.shape == (6,)
     # In the end all step sizes may be shortened alike.
     assert_allclose(lrs, 0.03 * FACTORS[np.abs(lrs[0, 0] / 0.03 - FACTORS).argmin()], rtol=1e-5)
-    if data_init in ("real", "herding", "kcenters", "given"):
+    if data_init in ("real", "herding", "kcenters", "medoids", "given"):
         rows = [int(np.abs(X - x).sum(1).argmin()) for x in X_syn]
         assert_allclose(X_syn, X[rows], atol=1e-6)
         assert_allclose(y_syn, y[rows], rtol=1e-5)

@@ -16,7 +16,7 @@ from ..helpers import (
     tiny_for_images,
 )
 
-DATA_INITS = ["noise", "real", "kmeans", "mean", "herding", "kcenters"]
+DATA_INITS = ["noise", "real", "kmeans", "mean", "herding", "kcenters", "medoids"]
 
 
 @pytest.mark.parametrize("data_init", DATA_INITS)
@@ -38,7 +38,7 @@ def test_real_samples_are_the_start(table):
     assert_array_equal(y[nearest], y_syn)
 
 
-@pytest.mark.parametrize("data_init", ["real", "mean", "kmeans", "herding", "kcenters"])
+@pytest.mark.parametrize("data_init", ["real", "mean", "kmeans", "herding", "kcenters", "medoids"])
 def test_repeated_rows_do_not_start_at_one_point(table, data_init):
     """Samples that are equal, labels too, would stay so, for they have equal gradients."""
     X, y = table

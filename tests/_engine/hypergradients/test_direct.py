@@ -77,6 +77,23 @@ def test_several_students_have_the_weighted_mean_of_their_losses(weights):
         assert_allclose(mean, (w * a + v * b) / 2)
 
 
+def test_a_student_that_takes_long_counts_for_more_in_fewer_iterations():
+    class Slow(NearestNeighbours):
+        share = 0.25
+
+    problem = of_several()
+    slow = problem._replace(student=Several([problem.student.members[0], ModelFn(Slow())]))
+    first, second = Unrolled()(mlp().outer()), Direct()(of_model(NearestNeighbours()))
+    joint = Joint([Unrolled(), Direct()], [classification] * 2)
+    kinds = []
+    for seed in range(100):
+        found = joint(slow._replace(generator=torch.Generator().manual_seed(seed)))
+        counts = 2 * found.x - first.x
+        kinds.append(bool(counts.any()))
+        assert_allclose(counts, 4 * second.x * kinds[-1], atol=1e-12)
+    assert 10 < sum(kinds) < 45
+
+
 def test_a_model_that_nothing_moves_has_a_gradient_of_0():
     class Constant(NearestNeighbours):
         def __call__(self, x, y, new, generator):
