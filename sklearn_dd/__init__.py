@@ -18,7 +18,7 @@ from ._distilled import DistilledData, load_distilled, load_distilled_digits, sa
 from ._distillers import Cost, DatasetDistiller, DatasetDistillerRegressor, Plan
 from ._evaluation import Evaluation
 from ._pools import train_pool
-from ._student import load_pool
+from ._student import load_pool, register_counterpart
 from .augmentation import (
     COLOR,
     DSA,
@@ -94,6 +94,7 @@ __all__ = [
     "load_distilled_digits",
     "load_pool",
     "pytorch_default",
+    "register_counterpart",
     "rotate",
     "saturation",
     "save_distilled",

@@ -2,6 +2,7 @@
 
 from .fitted import fit_model, is_random, seeded, weighted_rows
 from .function import Acceleration, acceleration, student_fn
+from .models import register_counterpart
 from .replay import Student, replay_student
 from .several import ModelSpec, SeveralSpec, Spec, function_of, named, prior_of, rebuilt, specify
 from .spec import StudentSpec, choose_student, is_model
@@ -28,6 +29,7 @@ __all__ = [
     "named",
     "prior_of",
     "quicker",
+    "register_counterpart",
     "rebuilt",
     "replay_student",
     "seeded",

@@ -182,6 +182,61 @@ COUNTERPARTS: dict[type, Make] = {
 }
 
 
+def register_counterpart(kind: type, make: Make) -> None:
+    """Let a class of models be a student, by a differentiable function that stands for it.
+
+    It holds for this process. A class that is known already gets the new counterpart.
+
+    Parameters
+    ----------
+    kind : type
+        A class of scikit-learn estimators. Its subclasses count as it.
+    make : callable
+        ``(model, n_outputs) -> counterpart``, for an unfitted model and the number of classes, or 1
+        for numbers. A counterpart is called as ``counterpart(x, y, new, generator)`` with the
+        samples (m, n_features) that the model learns from, class probabilities or numbers
+        (m, n_outputs), new samples (n, n_features), and a ``torch.Generator`` of what it draws. It
+        returns outputs (n, n_outputs) that autograd can differentiate with respect to ``x``. The
+        class with the largest output is what the model predicts. Two attributes say more:
+        ``is_random``, whether it draws anything, and ``share``, 1.0 or the share of the iterations
+        that it takes part in beside other students, if it takes long.
+
+    Raises
+    ------
+    TypeError
+        If ``kind`` is no class of estimators, or ``make`` cannot be called.
+
+    See Also
+    --------
+    DatasetDistiller : Takes the models as ``student``.
+
+    Examples
+    --------
+    A model that knows the mean of each class and nothing else:
+
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.neighbors import NearestCentroid
+    >>> from sklearn_dd import DatasetDistiller, register_counterpart
+    >>> class Means(NearestCentroid):
+    ...     pass
+    >>> class MeansCounterpart:
+    ...     is_random, share = False, 1.0
+    ...     def __call__(self, x, y, new, generator):
+    ...         means = y.T @ x / y.sum(0)[:, None]
+    ...         return -(new[:, None] - means).square().sum(2)
+    >>> register_counterpart(Means, lambda model, n_outputs: MeansCounterpart())
+    >>> X, y = load_wine(return_X_y=True)
+    >>> distiller = DatasetDistiller(student=Means(), max_iter=20, random_state=0).fit(X, y)
+    >>> distiller.score(X, y) > 0.9
+    True
+    """
+    if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
+        raise TypeError(f"kind must be a class of scikit-learn estimators, got {kind!r}.")
+    if not callable(make):
+        raise TypeError(f"make must be callable, (model, n_outputs) -> counterpart, got {make!r}.")
+    COUNTERPARTS[kind] = make
+
+
 def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
     """The counterpart of an unfitted scikit-learn model.
 
@@ -198,8 +253,8 @@ def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
         known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
         raise TypeError(
             f"student={model!r} has no differentiable counterpart to distil for. Take one of "
-            f"{known}, or a net. To score {type(model).__name__} on the result, pass it to "
-            "evaluate or compare."
+            f"{known}, or a net; or give it one with register_counterpart. To score "
+            f"{type(model).__name__} on the result, pass it to evaluate or compare."
         )
     return COUNTERPARTS[kind](model, n_outputs)
 
