@@ -193,7 +193,8 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
     """The student that a file describes by its name and its arguments; None for one of the user's.
 
     Nothing but classes of this package, of scikit-learn and those with a registered counterpart is
-    called, with numbers and strings, or lists of these. None too if the file could not hold an argument.
+    called, with numbers and strings, or lists of these. None too if the file could not hold an
+    argument.
     """
     names = name.split(_AND)
     if len(names) > 1:
