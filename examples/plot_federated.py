@@ -62,7 +62,7 @@ senders = {
 # %%
 # What the server learns
 # ----------------------
-# It standardises by what it has received. A random forest is a model that no hospital distilled for.
+# It standardises by what it has received. No hospital distilled for a random forest.
 
 models = {
     "nearest neighbour": KNeighborsClassifier(1),
