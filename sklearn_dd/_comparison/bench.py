@@ -19,7 +19,7 @@ from .._data import Array, class_indices, new_samples
 from .._distilled import describe
 from .._evaluation import scorer
 from .._pools import train_pool
-from .._scores import accuracies
+from .._scores import Score, accuracies
 from .._student import seeded
 from .table import Cell, Kind, Scored, Spent
 
@@ -147,7 +147,8 @@ class Bench:
         X = new_samples(self.distiller, self.test[0])
         y = class_indices(self.test[1], recipe.classes, len(X))
         real = data.real_data(X, y, self.distiller.device)
-        scoring, score = self.evaluation["scoring"], accuracies
+        scoring = self.evaluation["scoring"]
+        score: Score = accuracies
         if scoring is not None:
             score = scorer(scoring, recipe.targets, self.test[1])
         trained = recipe.student_fn(recipe.spec(student), real.device)

@@ -66,7 +66,8 @@ class Row(NamedTuple):
     train_time: float
 
 
-NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), *[math.nan] * 4, 0, 0, math.nan, math.nan)
+_NO = math.nan
+NO_ROW = Row(Cell(Kind.OTHER, "", "", "", 0), _NO, _NO, _NO, _NO, 0, 0, _NO, _NO)
 
 
 class Comparison(NamedTuple):

@@ -66,7 +66,7 @@ class BaseDistiller(FittedDistiller):
         starts = self._start(problem)
         problem = problem.weighing(starts.losses)
         try_models(problem, starts.first)
-        run = Run(problem, starts, resumed, began)
+        run = Run(problem, starts.first, starts.fallback, starts.each, resumed, began)
         verbose = self.verbose if problem.phases and problem.reducer.is_main() else 0
         with Progress(verbose, self.max_iter, run.monitor.done) as progress:
             progress.announce(problem.parameters.plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from .._data import Array, Continuous
 from .._engine import DistilledSet, ModelFn, Stream, distinct, draw, each_student
 from .._evaluation import SCORES, Training
-from .._student import ModelSpec, SeveralSpec, fit_model, is_random, quicker
+from .._student import ModelSpec, SeveralSpec, StudentSpec, fit_model, is_random, quicker
 from .look import evenly
 from .problem import Problem
 
@@ -24,6 +24,14 @@ _MAX_ROWS = 1500  # real samples that they are scored on
 _SHARE = 1 / 4  # of the time so far
 _OF_BUDGET = 1 / 10  # that the starts may take
 _LEAST = 0.02  # an error below it counts as this one
+
+
+def contest_of(
+    problem: Problem, distilled: DistilledSet, starts: Sequence[DistilledSet]
+) -> Contest | None:
+    """The contest of a fit; None for a net alone, and for an objective of the user's own."""
+    is_net = isinstance(problem.spec, StudentSpec)
+    return None if is_net or problem.objective else Contest(problem, distilled, starts)
 
 
 class Contest:
@@ -42,6 +50,8 @@ class Contest:
         What is distilled.
     distilled : DistilledSet
         The set that the outer loop improves in place.
+    starts : sequence of DistilledSet
+        What to choose from at first, the likeliest first.
 
     Attributes
     ----------
@@ -55,18 +65,21 @@ class Contest:
         The number of iterations that led to it.
     """
 
-    def __init__(self, problem: Problem, distilled: DistilledSet) -> None:
-        self.problem, self.distilled = problem, distilled
+    def __init__(
+        self, problem: Problem, distilled: DistilledSet, starts: Sequence[DistilledSet]
+    ) -> None:
+        self.problem, self.distilled, self.starts = problem, distilled, starts
         self.real = evenly(problem, problem.everything.rows, _MAX_ROWS)
-        self.best = distilled.snapshot()
+        self.best = self.distilled.snapshot()
         self.references = self.errors = np.ones(0)
         self.best_iter, self.spent = 0, 0.0
 
-    def begin(self, starts: Iterable[DistilledSet]) -> None:
+    def begin(self) -> None:
         """Score all starts, the best of which is the set to beat."""
         now = self.distilled.snapshot()
-        snapshots, errors = [], []
-        for start in starts:
+        snapshots: list[list[Tensor]] = []
+        errors: list[Array] = []
+        for start in self.starts:
             if errors and not self._may_go_on(len(errors)):
                 break
             snapshots.append(start.snapshot())

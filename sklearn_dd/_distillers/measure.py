@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,7 +51,6 @@ class Starts(NamedTuple):
     # Of each of several students, after it has learned from the start that teaches it best.
     losses: Tensor | None = None
     each: Sequence[DistilledSet] = ()  # one of each kind, the best first
-    each: Sequence[DistilledSet] = ()  # one of each kind that was compared
 
 
 def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
@@ -68,8 +67,9 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     if previous is not None:
         return _continued(problem, previous)
     has_models = not all(isinstance(s, StudentFn) for s in members(problem.student))
-    kinds = _OF_MODELS if has_models else _STARTS
-    kinds = kinds if is_open(p.data_init) else (p.data_init,)
+    kinds: tuple[Any, ...] = _OF_MODELS if has_models else _STARTS
+    if not is_open(p.data_init):
+        kinds = (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
     sizes = (_DESCENT if descends else _ADAM) if is_open(p.distill_lr) else (p.distill_lr,)
     starts = [_start(problem, kinds[0])]

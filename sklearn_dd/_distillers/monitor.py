@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from .._engine import DistilledSet, Iteration
-from .look import Look
+from .._guards import warn_user
+from .look import Look, looker
+from .problem import Problem
 
 _LOOKS, _BETWEEN = 20, 25  # at the set, in a fit of known length; or iterations between two
 _LATE, _FAR = 1 / 20, 200  # late in a fit, a share of the iterations so far, but not more than 200
@@ -233,6 +235,21 @@ class Monitor:
         if _excess(found.losses, self.start_losses) > 1 and found.score < self.start_score:
             self._return_start()
 
+    def warn(self, is_interrupted: bool) -> None:
+        """Warn of what fell short."""
+        if self.returns_start and not is_interrupted:
+            lrs = self.distilled.lrs.detach()
+            size = f", with a mean step size of {float(lrs.mean()):.3g}" if lrs.numel() else ""
+            warn_user(
+                f"Distillation did not improve on its start, so the best start is returned{size} "
+                "(see plan_.reasons['data_init']). Give the fit more time or more samples."
+            )
+        if (self.history["dead_share"] or [0])[-1] > 0:
+            warn_user(
+                "Some students learn nothing from the distilled data: their outputs are constant "
+                "or not finite. Lower distill_lr, or take a student that normalises its layers."
+            )
+
     def state_dict(self) -> dict[str, Tensor]:
         """The best iterate so far, and its losses."""
         sets = {"best": self.best, "start": self.start}
@@ -266,6 +283,16 @@ class Monitor:
         self.kept_iter, self.is_looking = metadata["kept"], metadata["looking"]
         self.start_score, self.may_restart = metadata["start_score"], metadata["may_restart"]
         self.done = len(self.history["loss"])
+
+
+def monitor_of(problem: Problem, distilled: DistilledSet, fallback: DistilledSet) -> Monitor:
+    """The monitor of a fit."""
+    p = problem.parameters
+    look = looker(problem, distilled, problem.held_out.rows)
+    return Monitor(
+        distilled, fallback.snapshot(), look, p.max_iter, p.n_iter_no_change,
+        is_limited=p.max_iter is not None or p.max_time is not None,
+    )  # fmt: skip
 
 
 def _mean(losses: Tensor) -> float:

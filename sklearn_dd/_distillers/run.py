@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from .._engine import Iteration, OuterLoop
-from .._guards import warn_user
-from .._student import StudentSpec
+from .._engine import DistilledSet, Iteration, OuterLoop
 from .checkpoint import FORMAT, Checkpoint
-from .contest import Contest
+from .contest import contest_of
 from .course import Course
-from .look import affordable, looker
-from .measure import Starts
-from .monitor import Monitor
+from .monitor import monitor_of
 from .phases import Phase
 from .problem import Problem
+from .steady import steady
 
-_FACTORS = (1.0, 0.85, 0.7, 0.5)  # of the step sizes, from which the best is taken in the end,
-_FEWEST, _MOST, _SHARE = 12, 64, 1 / 50  # by as many students as a share of the budget allows,
-_TOO_FEW = 3  # or by none
-_MAX_ROWS = 500  # that they are scored on
 _TRIAL = 1 / 4  # of the budget, after which a search begins anew that is no better than a start
 _CLOSING = 1 / 50  # of a time limit, which the last looks take
 _PRELUDE = 400  # iterations of each phase but the last, where there is no limit
@@ -36,8 +29,12 @@ class Run:
     ----------
     problem : Problem
         What is distilled, with the parameters that limit the fit and place its checkpoints.
-    starts : Starts
-        The set that is improved in place, and those that it may return to.
+    distilled : DistilledSet
+        The set that is improved in place.
+    fallback : DistilledSet
+        The set that is returned if nothing better is found.
+    each : sequence of DistilledSet
+        A start of each kind.
     resumed : Checkpoint
         Where to continue.
     began : float
@@ -53,24 +50,25 @@ class Run:
         The choice of a set by the students themselves, where there are models or several students.
     """
 
-    def __init__(self, problem: Problem, starts: Starts, resumed: Checkpoint, began: float) -> None:
-        self.problem, self.starts, self.resumed = problem, starts, resumed
-        self.distilled = distilled = starts.first
+    def __init__(
+        self,
+        problem: Problem,
+        distilled: DistilledSet,
+        fallback: DistilledSet,
+        each: Sequence[DistilledSet],
+        resumed: Checkpoint,
+        began: float,
+    ) -> None:
+        self.problem, self.distilled, self.resumed = problem, distilled, resumed
+        self.contest = contest_of(problem, distilled, each)
         p = problem.parameters
         self.max_iter, self.max_time = p.max_iter, p.max_time
         self.checkpoint, self.every = p.checkpoint, p.checkpoint_every
-        look = looker(problem, distilled, problem.held_out.rows)
-        self.monitor = Monitor(
-            distilled, starts.fallback.snapshot(), look,
-            p.max_iter, p.n_iter_no_change,
-            is_limited=p.max_iter is not None or p.max_time is not None,
-        )  # fmt: skip
+        self.monitor = monitor_of(problem, distilled, fallback)
         last = problem.phases[-1] if problem.phases else None
         self.course = Course(
             lambda: self._used_of(last), lambda: self.monitor.is_settled, self._keep
         )
-        is_net = isinstance(problem.spec, StudentSpec)
-        self.contest = None if is_net or problem.objective else Contest(problem, distilled)
         self.is_interrupted = False
         self.learns_step_sizes = p.step_size_rate > 0 and problem.spec.takes_steps
         self.began = began - resumed.metadata.get("seconds", 0.0)
@@ -94,7 +92,7 @@ class Run:
             elif is_last or k == 0:
                 self.monitor.begin(is_last)
                 if self.contest and k == 0:
-                    self.contest.begin(self.starts.each)
+                    self.contest.begin()
             yield from self.loop
 
     def record(self, iteration: Iteration) -> float | None:
@@ -142,19 +140,8 @@ class Run:
             self.distilled.restore(self.contest.best)
             self.monitor.returns_start = self.contest.best_iter == 0
         if self.monitor.done and self.learns_step_sizes:
-            self._steady()
-        if self.monitor.returns_start and not is_interrupted:
-            lrs = self.distilled.lrs.detach()
-            size = f", with a mean step size of {float(lrs.mean()):.3g}" if lrs.numel() else ""
-            warn_user(
-                f"Distillation did not improve on its start, so the best start is returned{size} "
-                "(see plan_.reasons['data_init']). Give the fit more time or more samples."
-            )
-        if (self.monitor.history["dead_share"] or [0])[-1] > 0:
-            warn_user(
-                "Some students learn nothing from the distilled data: their outputs are constant "
-                "or not finite. Lower distill_lr, or take a student that normalises its layers."
-            )
+            steady(self.problem, self.distilled)
+        self.monitor.warn(is_interrupted)
 
     def _keep(self) -> int:
         """Choose an iterate, from which the finish goes on."""
@@ -162,29 +149,6 @@ class Run:
         if self.loop is not None:
             self.loop.last_finite = self.distilled.snapshot()
         return kept
-
-    def _steady(self) -> None:
-        """Shorten all step sizes if the mean student then learns better.
-
-        An outer loop lengthens steps until a few students in a hundred diverge, too few for it to
-        notice.
-        """
-        rows = self.problem.everything.rows
-        n = affordable(self.problem, self.distilled, _SHARE, _MAX_ROWS) // len(_FACTORS)
-        if n < _TOO_FEW:
-            return
-        look = looker(self.problem, self.distilled, rows, max(_FEWEST, min(_MOST, n)), _MAX_ROWS)
-        if look is None:
-            return
-        end, found = self.distilled.snapshot(), []
-        for factor in _FACTORS:
-            self.distilled.restore(end)
-            self.distilled.scale_step_sizes(factor)
-            found.append(float(look().losses.mean().nan_to_num(math.inf)))
-        self.distilled.restore(end)
-        best = found.index(min(found))
-        if best:  # 1 is left as it is, to the bit
-            self.distilled.scale_step_sizes(_FACTORS[best])
 
     @property
     def reason(self) -> str:

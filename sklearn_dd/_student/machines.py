@@ -14,7 +14,7 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from .._data import Array
-from .._engine.counterparts import KernelRidge, distances
+from .._engine import counterparts as of
 
 _TOL = 1e-6  # of the optimum
 _JITTER = 1e-9  # of a kernel, for samples that are alike
@@ -89,11 +89,11 @@ class SupportVectors:
             gamma = 1 / (x.shape[1] * scale.var(unbiased=False))
         elif gamma == "auto":
             gamma = 1 / x.shape[1]
-        return torch.exp(-gamma * distances(x, new))
+        return torch.exp(-gamma * of.distances(x, new))
 
-    def _ridge(self) -> KernelRidge:
+    def _ridge(self) -> of.KernelRidge:
         gamma = self.model.gamma
-        return KernelRidge(
+        return of.KernelRidge(
             self.model.C, None if isinstance(gamma, str) else gamma, per_variance=gamma == "scale"
         )
 
@@ -117,13 +117,13 @@ class SupportVectors:
         )  # fmt: skip
         for k, (i, j) in enumerate(both):
             rows = np.concatenate([own[i], own[j]])
-            of = np.concatenate([dual[j - 1, own[i]], dual[i, own[j]]]) * flip
+            values = np.concatenate([dual[j - 1, own[i]], dual[i, own[j]]]) * flip
             n = len(rows)
             found.members[k] = np.resize(rows, width)
             found.members[k, n:] = rows[0]
-            found.dual[k, :n] = of
+            found.dual[k, :n] = values
             found.target[k, :n] = np.repeat([1, -1], [len(own[i]), len(own[j])])
-            size = np.abs(of)
+            size = np.abs(values)
             found.is_free[k, :n] = (size > _TOL) & (size < self.model.C * (1 - _TOL))
             found.sign[k, [present[i], present[j]]] = 1, -1
         return found

@@ -31,13 +31,14 @@ def contest_of(data, student=STUDENTS, **changes):
     distiller = DatasetDistiller(2, student=student, **changes)
     problem = Problem.from_parameters(distiller, *data, None, 0, None)
     starts = first_set(problem, None)
-    return Contest(problem, starts.first), starts
+    return Contest(problem, starts.first, starts.each), starts
 
 
 def test_errors_are_those_of_the_models_on_all_real_samples(data):
     X, y = data
     contest, starts = contest_of(data)
-    contest.begin([starts.first])
+    contest.starts = [starts.first]
+    contest.begin()
     units = contest.problem.recipe.units
     z = units(torch.tensor(np.float32(X))).numpy()
     x = starts.first.x.detach().flatten(0, 1).numpy()
@@ -49,7 +50,7 @@ def test_errors_are_those_of_the_models_on_all_real_samples(data):
 def test_the_set_to_beat_is_the_best_start(data):
     contest, starts = contest_of(data)
     now = starts.first.snapshot()
-    contest.begin(starts.each)
+    contest.begin()
     assert len(starts.each) == 6
     assert all(map(torch.equal, starts.first.snapshot(), now))
     errors = []
@@ -64,7 +65,8 @@ def test_the_set_to_beat_is_the_best_start(data):
 
 def test_a_better_set_is_kept_and_a_worse_one_is_not(data, monkeypatch):
     contest, starts = contest_of(data)
-    contest.begin([starts.first])
+    contest.starts = [starts.first]
+    contest.begin()
     found = iter([np.array([0.5, 0.5]), np.array([0.01, 0.01]), np.array([0.1, 0.1])])
     monkeypatch.setattr(contest, "_errors", lambda: next(found))
     for done in (1, 2, 3):
@@ -75,9 +77,9 @@ def test_a_better_set_is_kept_and_a_worse_one_is_not(data, monkeypatch):
 
 
 def test_the_time_that_it_takes_is_a_share_of_a_limit(data, monkeypatch):
-    limited, starts = contest_of(data, max_time=100)
-    unlimited, others = contest_of(data)
-    for contest, each in ((limited, starts.each), (unlimited, others.each)):
+    limited, _ = contest_of(data, max_time=100)
+    unlimited, _ = contest_of(data)
+    for contest in (limited, unlimited):
         asked = []
 
         def errors(contest=contest, asked=asked):
@@ -86,7 +88,7 @@ def test_the_time_that_it_takes_is_a_share_of_a_limit(data, monkeypatch):
             return np.array([0.1, 0.1])
 
         monkeypatch.setattr(contest, "_errors", errors)
-        contest.begin(each)
+        contest.begin()
         n_starts = len(asked)
         contest.consider(1, seconds=20.0)
         contest.consider(2, seconds=60.0)
@@ -105,8 +107,8 @@ def test_what_a_fit_returns_is_what_the_models_chose(data):
     scores = [distiller.evaluate(*data, student=model, n_inits=1).mean for model in STUDENTS]
     problem = Problem.from_parameters(distiller, *data, None, distiller.seed_, None)
     starts = first_set(problem, None)
-    contest = Contest(problem, starts.first)
-    contest.begin(starts.each)
+    contest = Contest(problem, starts.first, starts.each)
+    contest.begin()
     assert_allclose(scores, 1 - contest.references + distiller.gains_, atol=1e-6)
 
 

@@ -89,7 +89,7 @@ def naive_loss(problem, start, size, rows=None):
 def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs, seed):
     X, y = (table[0], table[1]) if make is tiny else (table[0][:, 1:], table[0][:, 0])
     problem = problem_of(make(n_epochs=n_epochs, **LONG), X, y, seed)
-    distilled, fallback, _ = first_set(problem, None)
+    distilled, fallback, *_ = first_set(problem, None)
     plan = problem.parameters.plan
 
     found = {
@@ -120,7 +120,7 @@ def test_the_chosen_start_is_the_best_for_steps_that_teach(table, make, n_epochs
 
 @pytest.mark.parametrize("seed", range(3))
 def test_few_iterations_start_from_what_is_best_without_learning(table, seed):
-    first, fallback, _ = first_set(problem_of(tiny(n_epochs=10, **OPEN), *table, seed), None)
+    first, fallback, *_ = first_set(problem_of(tiny(n_epochs=10, **OPEN), *table, seed), None)
     assert all(map(torch.equal, first.snapshot(), fallback.snapshot()))
 
 
@@ -173,7 +173,7 @@ def test_what_the_user_set_is_not_measured(table, changes, n_measured, monkeypat
 
     monkeypatch.setattr(measure, "Training", Counted)
     problem = problem_of(tiny(**changes), *table)
-    distilled, fallback, _ = first_set(problem, None)
+    distilled, fallback, *_ = first_set(problem, None)
     assert len(trained) == n_measured
     for name, value in changes.items():
         if name in problem.parameters.plan and not is_open(value):
@@ -187,7 +187,7 @@ def test_steps_with_which_students_diverge_are_not_taken(table):
     problem = problem_of(tiny(student=Cubic, n_epochs=10, distill_lr=None, n_steps=1), X, y)
     found = [naive_loss(problem, start_of(problem, "kmeans"), size) for size in DESCENT]
     assert [np.isfinite(f) for f in found] == [True, True, False, False]
-    _, fallback, _ = first_set(problem, None)
+    _, fallback, *_ = first_set(problem, None)
     assert problem.parameters.plan["distill_lr"] in DESCENT[:2]
     assert float(fallback.lrs[0, 0]) == pytest.approx(DESCENT[int(np.argmin(found[:2]))])
 
@@ -195,7 +195,7 @@ def test_steps_with_which_students_diverge_are_not_taken(table):
 def test_steps_of_adam_are_those_that_teach_most(table):
     """Longer ones would kill students."""
     student = net().set_params(optimizer=torch.optim.Adam)
-    distilled, fallback, _ = first_set(problem_of(tiny(student=student, **LONG), *table), None)
+    distilled, fallback, *_ = first_set(problem_of(tiny(student=student, **LONG), *table), None)
     assert all(map(torch.equal, distilled.snapshot(), fallback.snapshot()))
 
 

@@ -471,7 +471,7 @@ def test_what_it_returns_then_is_the_best_of_all_starts(table):
         distiller.fit(*table)
     assert f"a mean step size of {distiller.lrs_.mean():.3g} " in str(caught[0].message)
     problem = Problem.from_parameters(distiller, *table, None, distiller.seed_, None)
-    first, fallback, _ = first_set(problem, None)
+    first, fallback, *_ = first_set(problem, None)
     assert not torch.equal(first.lrs, fallback.lrs)
     x = problem.recipe.units.inverse(fallback.x.detach().flatten(0, 1))
     assert_allclose(distiller.X_syn_, x, rtol=1e-5)

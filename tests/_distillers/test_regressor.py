@@ -37,7 +37,7 @@ from sklearn_dd import (
     load_distilled,
     save_distilled,
 )
-from sklearn_dd._distillers import run
+from sklearn_dd._distillers import steady
 
 from ..helpers import (
     EXPECTED_FAILURES,
@@ -55,7 +55,7 @@ def diabetes():
     return train_test_split(*load_diabetes(return_X_y=True), random_state=0)
 
 
-FACTORS = np.array(run._FACTORS)
+FACTORS = np.array(steady._FACTORS)
 
 
 class Linear(nn.Linear):

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 
-from sklearn_dd._distillers import run
+from sklearn_dd._distillers import steady
 from sklearn_dd._distillers.phases import METHODS
 
 from ..helpers import (
@@ -86,17 +86,17 @@ def test_steps_are_shortened_while_students_learn_nothing(table):
     assert found == pytest.approx([0.3, 0.3 * 0.75], rel=1e-4)
 
 
-@pytest.mark.parametrize("n", [None, 4 * run._TOO_FEW - 1], ids=["enough", "too few"])
+@pytest.mark.parametrize("n", [None, 4 * steady._TOO_FEW - 1], ids=["enough", "too few"])
 def test_step_sizes_are_shortened_in_the_end_where_students_then_learn_better(
     table, n, monkeypatch
 ):
     """Steps that are far too long, and a method that leaves them so; ``n`` students in the time."""
     if n is not None:
-        monkeypatch.setattr(run, "affordable", lambda *_: n)
+        monkeypatch.setattr(steady, "affordable", lambda *_: n)
     method = Watched(lambda call, found: scaled(found, 0.0))
     settings = {"method": method, "validation_fraction": 0, "n_epochs": 20, "outer_lr": 1e-9}
     long, short = (tiny(distill_lr=lr, **settings).fit(*table).lrs_ for lr in (5.0, 0.01))
-    assert_allclose(long, 5.0 * (min(run._FACTORS) if n is None else 1), rtol=1e-4)
+    assert_allclose(long, 5.0 * (min(steady._FACTORS) if n is None else 1), rtol=1e-4)
     assert_allclose(short, 0.01, rtol=1e-4)
 
 

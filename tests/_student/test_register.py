@@ -35,10 +35,11 @@ def registered(monkeypatch):
 
 def test_its_counterpart_is_what_learns(table, registered):
     X, y = table
-    start = DatasetDistiller(student=Means(), max_iter=1, outer_lr=1e-9, data_init="mean",
-                             random_state=0).fit(X, y).X_syn_  # fmt: skip
-    found = DatasetDistiller(student=Means(), max_iter=30, data_init="mean",
-                             random_state=0, validation_fraction=0).fit(X, y).X_syn_  # fmt: skip
+    settings = {"data_init": "mean", "validation_fraction": 0, "random_state": 0}
+    start, found = (
+        DatasetDistiller(student=Means(), **settings, max_iter=n, outer_lr=lr).fit(X, y).X_syn_
+        for n, lr in ((1, 1e-9), (30, 0.05))
+    )
     assert registered == [3, 3]
     moved = np.abs(found - start).max(0) > 1e-6
     assert moved[:6].any()
