@@ -49,7 +49,7 @@ students = [KNeighborsClassifier(1), LogisticRegression(), SVC()]
 
 def distil(X, y):
     """Rows that were learned for three models."""
-    distiller = DatasetDistiller(2, student=students, max_iter=150, random_state=0)
+    distiller = DatasetDistiller(2, student=students, max_iter=80, random_state=0)
     return distiller.fit_transform(X, y)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 _FIRST = (
     "plot_quickstart.py", "plot_pipeline.py", "plot_tables.py", "plot_own_network.py",
-    "plot_custom_objective.py", "plot_regression.py",
+    "plot_custom_objective.py", "plot_regression.py", "plot_federated.py",
 )  # fmt: skip
 _PICTURE = Path(__file__).parents[2] / "examples" / "quickstart.png"
 
