@@ -99,5 +99,5 @@ for k, (name, found) in enumerate(scores.items()):
 ax.set_xticks(places, models)
 ax.set_ylim(0.5, 1)
 ax.set_ylabel("test accuracy of the server's model")
-ax.legend(fontsize=8, ncols=2)
+fig.legend(loc="outside upper center", fontsize=8, ncols=4)
 plt.show()
