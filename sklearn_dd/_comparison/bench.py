@@ -111,12 +111,12 @@ class Bench:
             found = host.evaluate(*self.test, **options, **self.evaluation).scores
             seconds = (time.perf_counter() - began) / len(found)
             cell = Cell(small.kind, small.label, small.schedule, model, len(y))
-            yield Scored(cell, found, Spent(n_bytes, host.fit_time_, seconds))
+            yield Scored(cell, found, Spent(n_bytes, getattr(host, "fit_time_", math.nan), seconds))
         # Models need hard labels. They have no schedule, so the same samples are used only once.
         same = (np.array_equal(X, other) for other in self.seen[small.label])
         if y.ndim == 1 and not any(same):
             self.seen[small.label].append(X)
-            spent = Spent(X.nbytes + y.nbytes, fitted.fit_time_, math.nan)
+            spent = Spent(X.nbytes + y.nbytes, getattr(fitted, "fit_time_", math.nan), math.nan)
             yield from self._scores_of_models(small.kind, small.label, X, y, spent)
 
     def scores_of_all_data(self, n_nets: int, n_epochs: int) -> Iterator[Scored]:

@@ -50,6 +50,6 @@ def load_distilled_digits(n_per_class: int = 10) -> DistilledData:
     >>> model.score(X_test, y_test) > 0.9
     True
     """
-    if n_per_class not in _SIZES:
+    if isinstance(n_per_class, bool) or n_per_class not in _SIZES:
         raise ValueError(f"n_per_class must be 1 or 10, got {n_per_class!r}.")
-    return load_distilled(_FOLDER / f"digits_{n_per_class}.safetensors")
+    return load_distilled(_FOLDER / f"digits_{int(n_per_class)}.safetensors")

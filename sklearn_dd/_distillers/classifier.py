@@ -127,7 +127,8 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         - ``"kmeans"`` and ``"mean"``: k-means centres, or means of random halves, of each class.
         - ``"real"``: random real samples of each class.
         - ``"herding"``, ``"kcenters"`` and ``"medoids"``: real samples that ``Herding``,
-          ``KCenters`` and ``Medoids`` choose. ``"auto"`` tries medoids for models alone.
+          ``KCenters`` and ``Medoids`` choose. ``"auto"`` tries medoids only for scikit-learn
+          models.
         - ``"noise"``: standard normal noise.
         - An array sets the samples directly, in the units of X and ordered by step.
     augment : None, {"flip", "shift", "dsa"} or callable, default=None
@@ -247,9 +248,9 @@ class DatasetDistiller(FittedClassifier, BaseDistiller, CostEstimator, Distiller
         accuracy, and ``"dead_share"`` the share of students whose outputs are constant or not
         finite. For a multilabel y or another objective, the score is minus the mean objective.
     gains_ : ndarray of shape (n_students,) or None
-        Where models or several students learn, by how much the score of each on training samples is
-        higher than after learning from the start that teaches it best. A student with a negative
-        gain pays for the others. None for one network.
+        Where scikit-learn models learn, by how much the score of each student on training samples
+        is higher than after learning from the start that teaches it best. A student with a negative
+        gain pays for the others. None for networks alone, and for an objective of your own.
     fit_time_ : float
         Seconds that the fit took.
     student_ : NeuralNetClassifier or Pipeline

@@ -120,7 +120,7 @@ def _continued(problem: Problem, previous: DistilledData) -> Starts:
 
 def _losses_of_each(problem: Problem, start: DistilledSet) -> Tensor | None:
     """The loss of each of several students that learn from a start; None for one student."""
-    if not isinstance(problem.student, Several):
+    if not isinstance(problem.student, Several) or problem.objective is not None:
         return None
     return _measure(problem, {(0, 1.0): start}, 1).least
 
@@ -176,7 +176,8 @@ def _measure(
     look, of_nothing = _examiner(problem, n_students)
     each = torch.stack([look(start) for start in candidates.values()])
     least = None
-    if isinstance(problem.student, Several) and problem.objective is None:
+    has_measure = problem.objective is None and 0 < of_nothing < math.inf  # not for a constant y
+    if isinstance(problem.student, Several) and has_measure:
         least = each.amin(0).clamp(min=_LEAST * of_nothing, max=of_nothing)
         each, of_nothing = each / least, float((of_nothing / least).mean())
     losses = dict(zip(candidates, each.mean(1).tolist(), strict=True))

@@ -123,7 +123,7 @@ class Monitor:
         # What was held out is learned from in the finish, so looks would say nothing.
         if not self.is_looking or self.done < self.next_look or self.kept_iter is not None:
             return None
-        self.next_look = self.done + self._wait()
+        self.next_look = self.done + self.wait()
         if self.look is None:
             self._consider_training_loss()
             return None
@@ -134,7 +134,7 @@ class Monitor:
         self._consider(found)
         return found.score
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
         """Iterations until the next look. Late in a long fit the set changes little."""
         late = min(int(_LATE * self.done), _FAR, (self.patience or 3 * _FAR) // 3)
         return max(self.every, late if late > _BETWEEN else 0)

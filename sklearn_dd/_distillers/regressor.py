@@ -181,8 +181,8 @@ class DatasetDistillerRegressor(RegressorMixin, BaseDistiller, CostEstimator, Di
         As in ``DatasetDistiller``. The validation score is R² or, for another objective, minus the
         mean objective.
     gains_ : ndarray of shape (n_students,) or None
-        Where models or several students learn, by how much the R² of each on training samples is
-        higher than after learning from the start that teaches it best. None for one network.
+        Where scikit-learn models learn, by how much the R² of each student on training samples is
+        higher than after learning from the start that teaches it best. None for networks alone.
     fit_time_ : float
         Seconds that the fit took.
     student_ : NeuralNetRegressor or TransformedTargetRegressor

@@ -64,7 +64,8 @@ class FittedDistiller(
         self.history_, self.n_iter_ = run.monitor.history, run.monitor.done
         self.stop_reason_, self.fit_time_ = run.reason, run.seconds()
         self.acceleration_ = problem.acceleration()
-        self.gains_ = None if run.contest is None else run.contest.gains
+        contest = run.contest
+        self.gains_ = contest.gains if contest and len(contest.errors) else None
         self.student_ = self._first_student(problem)
         return self
 

@@ -106,8 +106,9 @@ class Run:
         """
         score = self.monitor.update(iteration)
         assert self.loop is not None
-        if self.contest and self.monitor.done % self.monitor.every == 0:
+        if self.contest and self.monitor.done >= self.contest.next:
             self.contest.consider(self.monitor.done, self.seconds())
+            self.contest.next = self.monitor.done + self.monitor.wait()
         if score is None:
             return None
         if self.monitor.lags and self._is_half_over():
@@ -135,8 +136,9 @@ class Run:
             self.monitor.keep()
         elif not self.monitor.returns_start:
             self.monitor.end()
-        if self.contest and self.monitor.done:
-            self.contest.consider(self.monitor.done, math.inf)
+        if self.contest and len(self.contest.errors) and self.monitor.done:
+            if not is_interrupted:
+                self.contest.consider(self.monitor.done, math.inf)
             self.distilled.restore(self.contest.best)
             self.monitor.returns_start = self.contest.best_iter == 0
         if self.monitor.done and self.learns_step_sizes:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from sklearn import config_context
-from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
 from torch import Tensor
 
 from .._data import Array
 from .._engine import counterparts as of
 
-_TOL = 1e-6  # of the optimum
+_TOL, _MAX_ITER = 1e-6, 100_000  # of the optimum
 _JITTER = 1e-9  # of a kernel, for samples that are alike
 
 
@@ -54,7 +55,8 @@ class SupportVectors:
     Mukherjee 2002, Choosing multiple parameters for support vector machines). Between several
     classes, the outputs of pairs are added up in place of a vote.
 
-    Labels that belong to several classes in part are learned by kernel ridge regression.
+    Labels that belong to several classes in part are learned by kernel ridge regression, or by a
+    squared hinge loss with a linear kernel.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ class SupportVectors:
     def __call__(self, x: Tensor, y: Tensor, new: Tensor, generator: torch.Generator) -> Tensor:
         """The sum of the decision functions of each class against the others."""
         if not ((y == 0) | (y == 1)).all():
-            return self._ridge()(x, y, new, generator)
+            return self._of_shares()(x, y, new, generator)
         pairs = self._fitted(x, y)
         wide = x.double()
         kernel = self._kernel(wide, wide, wide)
@@ -91,8 +93,11 @@ class SupportVectors:
             gamma = 1 / x.shape[1]
         return torch.exp(-gamma * of.distances(x, new))
 
-    def _ridge(self) -> of.KernelRidge:
+    def _of_shares(self) -> of.Counterpart:
+        """What stands for the machine where labels are shared."""
         gamma = self.model.gamma
+        if self.model.kernel == "linear":
+            return of.Linear(of.SQUARED_HINGE, C=self.model.C)
         return of.KernelRidge(
             self.model.C, None if isinstance(gamma, str) else gamma, per_variance=gamma == "scale"
         )
@@ -100,8 +105,13 @@ class SupportVectors:
     def _fitted(self, x: Tensor, y: Tensor) -> Pairs:
         """Fit the model, and take it apart into pairs of classes."""
         fixed, labels = x.detach().double().cpu().numpy(), y.detach().cpu().numpy().argmax(1)
-        model = clone(self.model).set_params(tol=_TOL)
-        with config_context(assume_finite=True, skip_parameter_validation=True):
+        of_user = self.model
+        model = SVC(
+            C=of_user.C, kernel=of_user.kernel, gamma=of_user.gamma, tol=_TOL, max_iter=_MAX_ITER
+        )
+        as_it_is = config_context(assume_finite=True, skip_parameter_validation=True)
+        with as_it_is, warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(fixed, labels)
         n_classes, present = y.shape[1], model.classes_
         dual = np.zeros((len(present) - 1, len(x)))
@@ -119,12 +129,13 @@ class SupportVectors:
             rows = np.concatenate([own[i], own[j]])
             values = np.concatenate([dual[j - 1, own[i]], dual[i, own[j]]]) * flip
             n = len(rows)
-            found.members[k] = np.resize(rows, width)
-            found.members[k, n:] = rows[0]
+            found.members[k] = rows[0]
+            found.members[k, :n] = rows
+            values[np.abs(values) <= _TOL * self.model.C] = 0
             found.dual[k, :n] = values
             found.target[k, :n] = np.repeat([1, -1], [len(own[i]), len(own[j])])
             size = np.abs(values)
-            found.is_free[k, :n] = (size > _TOL) & (size < self.model.C * (1 - _TOL))
+            found.is_free[k, :n] = (size > 0) & (size < self.model.C * (1 - _TOL))
             found.sign[k, [present[i], present[j]]] = 1, -1
         return found
 

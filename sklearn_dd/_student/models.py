@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -197,7 +197,7 @@ def register_counterpart(kind: type, make: Make) -> None:
         samples (m, n_features) that the model learns from, class probabilities or numbers
         (m, n_outputs), new samples (n, n_features), and a ``torch.Generator`` of what it draws. It
         returns outputs (n, n_outputs) that autograd can differentiate with respect to ``x``. The
-        class with the largest output is what the model predicts. Two attributes say more:
+        class with the largest output is what the model predicts. It must have two attributes:
         ``is_random``, whether it draws anything, and ``share``, 1.0 or the share of the iterations
         that it takes part in beside other students, if it takes long.
 
@@ -205,6 +205,8 @@ def register_counterpart(kind: type, make: Make) -> None:
     ------
     TypeError
         If ``kind`` is no class of estimators, or ``make`` cannot be called.
+    ValueError
+        If another class of this name has a counterpart: files name classes.
 
     See Also
     --------
@@ -234,6 +236,11 @@ def register_counterpart(kind: type, make: Make) -> None:
         raise TypeError(f"kind must be a class of scikit-learn estimators, got {kind!r}.")
     if not callable(make):
         raise TypeError(f"make must be callable, (model, n_outputs) -> counterpart, got {make!r}.")
+    if any(known is not kind and known.__name__ == kind.__name__ for known in COUNTERPARTS):
+        raise ValueError(
+            f"kind={kind!r} has the name of another class with a counterpart. Rename it, because "
+            "files of distilled data name classes."
+        )
     COUNTERPARTS[kind] = make
 
 
@@ -249,14 +256,23 @@ def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
     """
     kinds = (kind for kind in type(model).__mro__ if kind in COUNTERPARTS)
     kind = next(kinds, None)
-    if kind is None or not kind().get_params().keys() <= model.get_params().keys():
+    if kind is None or not {*_names(kind)} <= model.get_params(deep=False).keys():
         known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
         raise TypeError(
             f"student={model!r} has no differentiable counterpart to distil for. Take one of "
             f"{known}, or a net; or give it one with register_counterpart. To score "
             f"{type(model).__name__} on the result, pass it to evaluate or compare."
         )
-    return COUNTERPARTS[kind](model, n_outputs)
+    found = COUNTERPARTS[kind](model, n_outputs)
+    missing = [name for name in ("is_random", "share") if not hasattr(found, name)]
+    if missing:
+        raise TypeError(f"The counterpart {found!r} of {kind.__name__} must have {missing}.")
+    return found
+
+
+def _names(kind: type) -> Sequence[str]:
+    """The parameters of a class of models."""
+    return kind._get_param_names()  # type: ignore[attr-defined]
 
 
 def _check(model: Any, **allowed: tuple[Any, ...]) -> None:

@@ -203,13 +203,14 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
     kinds = {kind.__name__: kind for kind in COUNTERPARTS}
     if name not in kinds:
         return built_in(name, arguments)
-    known = kinds[name]().get_params()
+    known = kinds[name]._get_param_names()  # type: ignore[attr-defined]
     kept = {k: v for k, v in arguments.items() if k in known}
     if not all(map(_is_simple, kept.values())):
         return None
     model = kinds[name](**kept)
     try:
-        model._validate_params()
+        if hasattr(model, "_parameter_constraints"):
+            model._validate_params()
     except InvalidParameterError:  # the file holds what describes a value, and not the value
         return None
     return model

@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from sklearn_dd import MLP, DatasetDistiller, DatasetDistillerRegressor
 from sklearn_dd._distillers.contest import Contest
@@ -116,10 +116,29 @@ def test_a_net_alone_holds_no_contest(data):
     assert DatasetDistiller(max_iter=1, random_state=0).fit(*data).gains_ is None
 
 
-@pytest.mark.parametrize("student", [[KNeighborsClassifier(1), MLP], [MLP, MLP]])
-def test_nets_take_part_beside_others(data, student):
-    distiller = DatasetDistiller(2, student=student, max_iter=20, random_state=0).fit(*data)
+def test_nets_take_part_beside_models(data):
+    students = [KNeighborsClassifier(1), MLP]
+    distiller = DatasetDistiller(2, student=students, max_iter=20, random_state=0).fit(*data)
     assert distiller.gains_.shape == (2,)
+    nets = DatasetDistiller(2, student=[MLP, MLP], max_iter=3, random_state=0).fit(*data)
+    assert nets.gains_ is None
+
+
+def test_of_equal_sets_the_later_is_kept(data, monkeypatch):
+    contest, _ = contest_of(data)
+    monkeypatch.setattr(contest, "_errors", lambda: np.array([0.0, 0.0]))
+    contest.begin()
+    contest.consider(7, 1.0)
+    assert contest.best_iter == 7
+
+
+def test_a_set_that_a_model_cannot_learn_from_is_not_taken(data):
+    contest, starts = contest_of(data)
+    contest.begin()
+    starts.first.free_x.data.fill_(torch.inf)
+    contest.consider(7, 1.0)
+    assert contest.best_iter == 0
+    assert np.isfinite(contest.errors).all()
 
 
 def test_a_regression_has_one_too(data):
@@ -132,7 +151,7 @@ def test_a_contest_is_resumed_where_it_was(data, tmp_path):
     settings = {"student": STUDENTS, "random_state": 0, "outer_lr": 0.05, "max_iter": 20}
     whole = DatasetDistiller(2, **settings).fit(*data)
     file = tmp_path / "fit.checkpoint"
-    stopped = DatasetDistiller(2, **settings, checkpoint=file, checkpoint_every=10).fit(*data)
+    stopped = DatasetDistiller(2, **settings, checkpoint=file, checkpoint_every=15).fit(*data)
     assert_array_equal(stopped.X_syn_, whole.X_syn_)
     resumed = DatasetDistiller(2, **settings).fit(*data, resume_from=file)
     assert_array_equal(resumed.X_syn_, whole.X_syn_)
@@ -146,3 +165,17 @@ def test_boosting_of_many_classes_takes_fewer_larger_steps():
     assert quicker(model, 2) is model
     forest = RandomForestClassifier()
     assert quicker(forest, 10) is forest
+
+
+def test_a_constant_target_is_no_trouble():
+    """Its references would be 0."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    students = [Ridge(), KNeighborsRegressor(1)]
+    distiller = DatasetDistillerRegressor(4, student=students, max_iter=10, random_state=0)
+    assert np.allclose(distiller.fit(X, np.full(60, 3.0)).predict(X), 3)
+
+
+def test_two_trees_take_part_in_each_iteration(data):
+    students = [RandomForestClassifier(4), GradientBoostingClassifier(n_estimators=3)]
+    distiller = DatasetDistiller(3, student=students, max_iter=6, random_state=0).fit(*data)
+    assert np.all(np.array(distiller.history_["loss"]) > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose
 from sklearn.svm import SVC
 
-from sklearn_dd._engine.counterparts import KernelRidge
+from sklearn_dd._engine import counterparts as of
 from sklearn_dd._student.machines import SupportVectors
 
 FREE = torch.Generator()  # no machine draws
@@ -79,6 +80,18 @@ def test_labels_in_part_are_learned_by_ridge_regression():
     soft = (0.9 * y + 0.1 / 3).requires_grad_()
     new, *_ = samples(3, 10, seed=2)
     found = SupportVectors(SVC(C=2, gamma=0.3))(x, soft, new, FREE)
-    ridge = KernelRidge(C=2, gamma=0.3, per_variance=False)
+    ridge = of.KernelRidge(C=2, gamma=0.3, per_variance=False)
     assert_allclose(found.detach(), ridge(x, soft, new, FREE).detach())
     assert torch.autograd.grad(found.square().sum(), soft)[0].any()
+    linear = SupportVectors(SVC(C=2, kernel="linear"))(x, soft, new, FREE)
+    expected = of.Linear(of.SQUARED_HINGE, C=2)(x, soft, new, FREE)
+    assert_allclose(linear.detach(), expected.detach())
+
+
+def test_what_the_user_set_for_speed_does_not_matter():
+    x, _, y = samples(2)
+    new, *_ = samples(2, 10, seed=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hasty = SupportVectors(SVC(max_iter=2, tol=0.5))(x, y, new, FREE)
+    assert_allclose(hasty, SupportVectors(SVC())(x, y, new, FREE))

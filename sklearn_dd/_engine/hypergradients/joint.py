@@ -39,13 +39,15 @@ class Joint(Method):
         assert isinstance(several, Several)
         drawn = torch.rand(len(self.methods), generator=problem.generator).tolist()
         each = zip(self.methods, self.objectives, several.split(problem.params), drawn, strict=True)
+        most = max(student.share for student in several.members)
         found = []
         for method, objective, (student, params), chance in each:
-            if chance >= student.share:
+            share = student.share / most
+            if chance >= share:
                 found.append(problem.zeros())
                 continue
             own = problem._replace(student=student, params=params, objective=objective)  # type: ignore[arg-type]
-            found.append(Hypergradient(*(part / student.share for part in method(own))))
+            found.append(Hypergradient(*(part / share for part in method(own))))
         parts = (torch.stack(several.weighted(part)).mean(0) for part in zip(*found, strict=True))
         return Hypergradient(*parts)
 
