@@ -13,12 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
-from pages import MACHINE, Store, list_table
+from pages import (
+    MACHINE,
+    Scores,
+    Store,
+    keep_scores,
+    list_table,
+    mean_of,
+    sizes_of,
+    table_of_models,
+)
 from sklearn.base import clone
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -60,9 +68,6 @@ CHEAP: dict[str, list[Callable[..., Any]]] = {
 ANY, ALL = "any-model set", "all rows"
 COLUMNS = [ANY, *CHEAP, ALL]
 
-Scores = dict[str, float]
-"""Model -> balanced accuracy."""
-
 
 def score(data: Any, Xt: np.ndarray, yt: np.ndarray) -> Scores:
     """Each model after learning from a small set alone."""
@@ -82,10 +87,6 @@ def of_all(X: np.ndarray, y: np.ndarray, Xt: np.ndarray, yt: np.ndarray) -> Scor
     return found
 
 
-def mean(scores: list[Scores]) -> Scores:
-    return {name: fmean(each[name] for each in scores) for name in MODELS}
-
-
 def page(kept: dict[str, Any]) -> str:
     """For each group of sets and size, the means over the sets: a row for each model."""
     text = (
@@ -95,42 +96,15 @@ def page(kept: dict[str, Any]) -> str:
     for seconds, by_set in kept.items():
         for group, names in (("Development", DEVELOPMENT), ("Closed", CLOSED)):
             found = {name: by_set[name] for name in names if name in by_set}
-            for n in sorted(
-                {int(n) for by in found.values() for v in by.values() for n in v} - {0}
-            ):
-                rows = table(found, n)
+            for n in sizes_of(found):
                 text += (
                     f"\n**{group} sets, {seconds} s for each distillation, {n} of each class**\n\n"
                 )
-                text += list_table(rows)
+                text += list_table(table_of_models(found, n, COLUMNS))
     return text
 
 
-def table(found: dict[str, Any], n: int) -> list[list[str]]:
-    """Means over the sets that have all methods."""
-    sets = []
-    for by_seed in found.values():
-        seeds = [v[str(n)] | v["0"] for v in by_seed.values() if str(n) in v and "0" in v]
-        seeds = [v for v in seeds if set(COLUMNS) <= set(v)]
-        if seeds:
-            sets.append({method: mean([v[method] for v in seeds]) for method in COLUMNS})
-    rows = [[f"model ({len(sets)} sets)", *COLUMNS]]
-    for model in MODELS if sets else ():
-        rows.append([model, *(f"{fmean(s[m][model] for s in sets):.3f}" for m in COLUMNS)])
-    if sets:
-        means = (fmean(fmean(s[m].values()) for s in sets) for m in COLUMNS)
-        rows.append(["mean", *(f"{value:.3f}" for value in means)])
-    return rows
-
-
 KEPT = Store("models", page)
-
-
-def keep(keys: tuple[Any, ...], scores: dict[str, Scores]) -> None:
-    for method, each in scores.items():
-        print(*keys, method, *(f"{v:.3f}" for v in each.values()), f"{fmean(each.values()):.3f}",
-              sep=" | ", flush=True)  # fmt: skip
-    KEPT.keep(keys, scores)
 
 
 def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
@@ -144,14 +118,16 @@ def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
             distiller = DatasetDistiller(
                 n, student="any", max_time=seconds, class_weight="balanced", random_state=seed
             ).fit(X, y)
-            keep((*at, n), {ANY: score(distiller.transform(), Xt, yt)})
+            keep_scores(KEPT, (*at, n), {ANY: score(distiller.transform(), Xt, yt)})
         for label, kinds in CHEAP.items():
             if label not in KEPT(*at, n):
                 cheap = {"student": partial(MLP, width=8), "step_sizes": [0.1]}
                 sets = [kind(n, **cheap).fit(X, y).transform() for kind in kinds]
-                keep((*at, n), {label: mean([score(data, Xt, yt) for data in sets])})
+                keep_scores(
+                    KEPT, (*at, n), {label: mean_of([score(data, Xt, yt) for data in sets])}
+                )
     if ALL not in KEPT(*at, 0):
-        keep((*at, 0), {ALL: of_all(X, y, Xt, yt)})
+        keep_scores(KEPT, (*at, 0), {ALL: of_all(X, y, Xt, yt)})
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,45 @@ def list_table(rows: Iterable[Iterable[str]]) -> str:
     for cells in rows:
         lines += [f"   {'*' if i == 0 else ' '} - {c}".rstrip() for i, c in enumerate(cells)]
     return "\n".join(lines) + "\n"
+
+
+Scores = dict[str, float]
+"""Model -> score."""
+
+
+def mean_of(scores: list[Scores]) -> Scores:
+    """The mean of each model."""
+    return {name: fmean(each[name] for each in scores) for name in scores[0]}
+
+
+def sizes_of(found: dict[str, Any]) -> list[int]:
+    """The sizes of small sets that were measured: set -> seed -> size, or 0 for all rows."""
+    return sorted({int(n) for by in found.values() for v in by.values() for n in v} - {0})
+
+
+def table_of_models(found: dict[str, Any], n: int, columns: list[str]) -> list[list[str]]:
+    """A row for each model: means over the sets that have all methods."""
+    sets = []
+    for by_seed in found.values():
+        seeds = [v[str(n)] | v["0"] for v in by_seed.values() if str(n) in v and "0" in v]
+        seeds = [v for v in seeds if set(columns) <= set(v)]
+        if seeds:
+            sets.append({method: mean_of([v[method] for v in seeds]) for method in columns})
+    rows = [[f"model ({len(sets)} sets)", *columns]]
+    for model in sets[0][columns[0]] if sets else ():
+        rows.append([model, *(f"{fmean(s[m][model] for s in sets):.3f}" for m in columns)])
+    if sets:
+        means = (fmean(fmean(s[m].values()) for s in sets) for m in columns)
+        rows.append(["mean", *(f"{value:.3f}" for value in means)])
+    return rows
+
+
+def keep_scores(kept: Store, keys: tuple[Any, ...], scores: dict[str, Scores]) -> None:
+    """Print the scores of each method, and keep them."""
+    for method, each in scores.items():
+        print(*keys, method, *(f"{v:.3f}" for v in each.values()), f"{fmean(each.values()):.3f}",
+              sep=" | ", flush=True)  # fmt: skip
+    kept.keep(keys, scores)
 
 
 def image_set(

@@ -19,7 +19,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pages import MACHINE, Store, list_table
+from pages import (
+    MACHINE,
+    Scores,
+    Store,
+    keep_scores,
+    list_table,
+    mean_of,
+    sizes_of,
+    table_of_models,
+)
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, make_regression
@@ -44,9 +53,6 @@ MODELS = {
     "boosting": GradientBoostingRegressor(),
 }
 ANY, ALL = "any-model set", "all rows"
-
-Scores = dict[str, float]
-"""Model -> R²."""
 
 
 class Numbers(NamedTuple):
@@ -119,43 +125,17 @@ def score(z: np.ndarray, t: np.ndarray, zt: np.ndarray, tt: np.ndarray) -> Score
     return found
 
 
-def mean(scores: list[Scores]) -> Scores:
-    return {name: fmean(each[name] for each in scores) for name in MODELS}
-
-
 def page(kept: dict[str, Any]) -> str:
     """For each size, the means over the tables: a row for each model."""
     text = f"R² on a test part of 30 %, mean over tables and seeds. On a {MACHINE}.\n"
     for seconds, by_set in kept.items():
-        sizes = {int(n) for by in by_set.values() for v in by.values() for n in v} - {0}
-        for n in sorted(sizes):
+        for n in sizes_of(by_set):
             text += f"\n**{n} rows, {seconds} s for each distillation**\n\n"
-            text += list_table(table(by_set, n))
+            text += list_table(table_of_models(by_set, n, COLUMNS))
     return text
 
 
-def table(found: dict[str, Any], n: int) -> list[list[str]]:
-    """Means over the sets that have all methods."""
-    sets = []
-    for by_seed in found.values():
-        seeds = [v[str(n)] | v["0"] for v in by_seed.values() if str(n) in v and "0" in v]
-        seeds = [v for v in seeds if set(COLUMNS) <= set(v)]
-        if seeds:
-            sets.append({method: mean([v[method] for v in seeds]) for method in COLUMNS})
-    rows = [[f"model ({len(sets)} tables)", *COLUMNS]]
-    for model in MODELS if sets else ():
-        rows.append([model, *(f"{fmean(s[m][model] for s in sets):.3f}" for m in COLUMNS)])
-    return rows
-
-
 KEPT = Store("regressions", page)
-
-
-def keep(keys: tuple[Any, ...], scores: dict[str, Scores]) -> None:
-    for method, each in scores.items():
-        print(*keys, method, *(f"{v:.3f}" for v in each.values()), f"{fmean(each.values()):.3f}",
-              sep=" | ", flush=True)  # fmt: skip
-    KEPT.keep(keys, scores)
 
 
 def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
@@ -173,15 +153,15 @@ def measure(name: str, rows: list[int], seed: int, seconds: float) -> None:
             )
             X_syn, y_syn, _ = distiller.fit(X, y).transform()
             t_syn = of_y.transform(y_syn.reshape(-1, 1))[:, 0]
-            keep((*at, n), {ANY: score(of_x.transform(X_syn), t_syn, zt, tt)})
+            keep_scores(KEPT, (*at, n), {ANY: score(of_x.transform(X_syn), t_syn, zt, tt)})
         for label, choose in CHEAP.items():
             if label not in KEPT(*at, n):
                 draws = range(DRAWS if label == "random" else 1)
                 chosen = [choose(pairs, n, k) for k in draws]
                 each = [score(c[:, :-1], c[:, -1], zt, tt) for c in chosen]
-                keep((*at, n), {label: mean(each)})
+                keep_scores(KEPT, (*at, n), {label: mean_of(each)})
     if ALL not in KEPT(*at, 0):
-        keep((*at, 0), {ALL: score(z, t, zt, tt)})
+        keep_scores(KEPT, (*at, 0), {ALL: score(z, t, zt, tt)})
 
 
 def main() -> None:

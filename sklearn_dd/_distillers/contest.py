@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .._data import Array, Continuous
-from .._engine import DistilledSet, ModelFn, Stream, distinct, draw, each_student
+from .._engine import DistilledSet, ModelFn, Stream, distinct, draw, each_student, has_models
 from .._evaluation import SCORES, Training
 from .._student import ModelSpec, SeveralSpec, StudentSpec, fit_model, quicker
 from .look import evenly
@@ -28,8 +28,7 @@ def contest_of(
     problem: Problem, distilled: DistilledSet, starts: Sequence[DistilledSet]
 ) -> Contest | None:
     """The contest of a fit; None for nets alone, and for an objective of the user's own."""
-    has_models = any(isinstance(each, ModelSpec) for each in _specs(problem))
-    if not has_models or problem.objective is not None:
+    if not has_models(problem.student) or problem.objective is not None:
         return None
     return Contest(problem, distilled, starts)
 

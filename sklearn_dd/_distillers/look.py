@@ -25,7 +25,7 @@ from .._engine import (
     each_student,
     fold,
     generator,
-    members,
+    has_models,
     scaled,
 )
 from .._evaluation import Training
@@ -105,8 +105,7 @@ def looker(
         return None
     prior = problem.held_out_prior
     if n_students is None:
-        has_models = any(isinstance(s, ModelFn) for s in members(problem.student))
-        n_students = _N_STUDENTS // 2 if has_models else _N_STUDENTS
+        n_students = _N_STUDENTS // 2 if has_models(problem.student) else _N_STUDENTS
     indices = distinct(prior, n_students)
     params = draw(prior, indices, problem.seed, Stream.HELD_OUT, device=problem.device)
     real = evenly(problem, rows, most)

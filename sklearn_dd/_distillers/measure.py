@@ -17,11 +17,10 @@ from .._engine import (
     DistilledSet,
     Several,
     Stream,
-    StudentFn,
     distinct,
     draw,
     fold,
-    members,
+    has_models,
 )
 from .._evaluation import Training
 from .look import affordable, evenly, examine, losses_of_parts
@@ -66,8 +65,8 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     p = problem.parameters
     if previous is not None:
         return _continued(problem, previous)
-    has_models = not all(isinstance(s, StudentFn) for s in members(problem.student))
-    kinds: tuple[Any, ...] = _OF_MODELS if has_models else _STARTS
+    learn_models = has_models(problem.student)
+    kinds: tuple[Any, ...] = _OF_MODELS if learn_models else _STARTS
     if not is_open(p.data_init):
         kinds = (p.data_init,)
     descends = not isinstance(problem.spec.optimizer, Adam)
@@ -81,7 +80,7 @@ def first_set(problem: Problem, previous: DistilledData | None) -> Starts:
     candidates = {(k, size): _with_steps(starts[k], size) for k, size in pairs}
     least = None
     if 1 < len(candidates) <= n:
-        n_students = min(_N_STUDENTS // (2 if has_models else 1), n // len(candidates))
+        n_students = min(_N_STUDENTS // (2 if learn_models else 1), n // len(candidates))
         losses, of_nothing, least = _measure(problem, candidates, n_students)
         of_kind = [min(product([k], sizes), key=losses.__getitem__) for k in range(len(starts))]
         best = min(of_kind, key=losses.__getitem__)

@@ -42,6 +42,7 @@ from .._engine import (
     distinct,
     draw,
     generator,
+    has_models,
     hold_out_nets,
     join,
     known_net,
@@ -157,8 +158,8 @@ class Problem:
         init = known_nets(p.init)
         prior = prior_of(init, spec, seed)
         student = function_of(spec, device, targets.loss)
-        has_models = not all(isinstance(s, StudentFn) for s in members(student))
-        _check_student(p, spec, has_models, targets)
+        learn_models = has_models(student)
+        _check_student(p, spec, learn_models, targets)
         by_windows = suits_windows(plan, spec, student, targets) and not isinstance(prior, Pool)
         if by_windows:  # a skorch net keeps its own optimiser
             spec = specify(p.student, shape, targets, Adam())
@@ -166,7 +167,7 @@ class Problem:
         plan_learning(
             plan, by_windows=by_windows, init=p.init, is_known=known_net(prior) is not None,
             has_plenty=has_plenty(real, shape, p.n_steps), kind=targets.kind,
-            takes_steps=spec.takes_steps, has_models=has_models,
+            takes_steps=spec.takes_steps, has_models=learn_models,
         )  # fmt: skip
         phases = p._phases(p.method, objective, student, targets, shape, device)
         if p.standardize:  # the one check that reads all of X

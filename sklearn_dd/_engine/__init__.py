@@ -44,7 +44,15 @@ from .losses import (
     regression,
 )
 from .memory import peak_bytes
-from .model_fn import AnyStudent, ModelFn, Several, each_student, members, model_prior
+from .model_fn import (
+    AnyStudent,
+    ModelFn,
+    Several,
+    each_student,
+    has_models,
+    members,
+    model_prior,
+)
 from .optimizers import SGD, Adam, Momentum, Optimizer
 from .outer_loop import Iteration, OuterLoop
 from .priors import Pool, Prior, Weights, distinct, draw, hold_out_nets, known_net
@@ -112,6 +120,7 @@ __all__ = [
     "first_layer",
     "fold",
     "generator",
+    "has_models",
     "hold_out_nets",
     "inner_steps",
     "join",

@@ -103,6 +103,11 @@ def members(student: AnyStudent) -> list[StudentFn | ModelFn]:
     return [*student.members] if isinstance(student, Several) else [student]
 
 
+def has_models(student: AnyStudent) -> bool:
+    """Whether a single student is a model."""
+    return any(isinstance(each, ModelFn) for each in members(student))
+
+
 def each_student(
     student: AnyStudent, params: Params
 ) -> Iterator[tuple[StudentFn | ModelFn, Params]]:

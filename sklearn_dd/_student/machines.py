@@ -21,6 +21,11 @@ _TOL, _MAX_ITER = 1e-6, 100_000  # of the optimum
 _JITTER = 1e-9  # of a kernel, for samples that are alike
 
 
+def gamma_of(gamma: float | str | None) -> tuple[float | None, bool]:
+    """The number, if it is one, and whether it is divided by the variance of the samples."""
+    return None if gamma is None or isinstance(gamma, str) else gamma, gamma == "scale"
+
+
 class Pairs(NamedTuple):
     """A machine for each pair of classes, as it was fitted.
 
@@ -75,32 +80,29 @@ class SupportVectors:
             return self._of_shares()(x, y, new, generator)
         pairs = self._fitted(x, y)
         wide = x.double()
-        kernel = self._kernel(wide, wide, wide)
+        kernel = self._kernel(wide, wide)
         members = torch.as_tensor(pairs.members, device=x.device)
         dual, intercept = _solved(kernel[members[:, :, None], members[:, None, :]], pairs)
         weights = dual.new_zeros(len(pairs.members), len(x)).scatter_add(1, members, dual)
-        outputs = self._kernel(wide, new.double(), wide) @ weights.T + intercept
+        outputs = self._kernel(wide, new.double()) @ weights.T + intercept
         return (outputs @ torch.as_tensor(pairs.sign).to(outputs)).to(new)
 
-    def _kernel(self, x: Tensor, new: Tensor, scale: Tensor) -> Tensor:
+    def _kernel(self, x: Tensor, new: Tensor) -> Tensor:
         """Kernel (n, m) of new samples and x."""
         if self.model.kernel == "linear":
             return new @ x.T
         gamma: Any = self.model.gamma
         if gamma == "scale":
-            gamma = 1 / (x.shape[1] * scale.var(unbiased=False))
+            gamma = 1 / (x.shape[1] * x.var(unbiased=False))
         elif gamma == "auto":
             gamma = 1 / x.shape[1]
         return torch.exp(-gamma * of.distances(x, new))
 
     def _of_shares(self) -> of.Counterpart:
         """What stands for the machine where labels are shared."""
-        gamma = self.model.gamma
         if self.model.kernel == "linear":
             return of.Linear(of.SQUARED_HINGE, C=self.model.C)
-        return of.KernelRidge(
-            self.model.C, None if isinstance(gamma, str) else gamma, per_variance=gamma == "scale"
-        )
+        return of.KernelRidge(self.model.C, *gamma_of(self.model.gamma))
 
     def _fitted(self, x: Tensor, y: Tensor) -> Pairs:
         """Fit the model, and take it apart into pairs of classes."""

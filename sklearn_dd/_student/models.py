@@ -31,7 +31,7 @@ from sklearn.tree import (
 )
 
 from .._engine import counterparts as of
-from .machines import SupportVectors
+from .machines import SupportVectors, gamma_of
 from .trees import Boosting, Forest
 
 _MOST = 1e8  # C of a model without a penalty
@@ -122,17 +122,12 @@ def _least_squares(model: LinearRegression | Ridge, n_outputs: int) -> of.Counte
 
 def _machine_for_numbers(model: SVR, n_outputs: int) -> of.Counterpart:
     _check(model, kernel=("rbf",))
-    return of.KernelRidge(model.C, *_gamma(model.gamma))
+    return of.KernelRidge(model.C, *gamma_of(model.gamma))
 
 
 def _kernel_ridge(model: KernelRidge, n_outputs: int) -> of.Counterpart:
     _check(model, kernel=("rbf",))
-    return of.KernelRidge(_inverse(model.alpha) / 2, *_gamma(model.gamma), is_centred=False)
-
-
-def _gamma(gamma: float | str | None) -> tuple[float | None, bool]:
-    """The number, if it is one, and whether it is divided by the variance of the samples."""
-    return None if gamma is None or isinstance(gamma, str) else gamma, gamma == "scale"
+    return of.KernelRidge(_inverse(model.alpha) / 2, *gamma_of(model.gamma), is_centred=False)
 
 
 def _inverse(alpha: Any) -> float:
@@ -256,7 +251,7 @@ def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
     """
     kinds = (kind for kind in type(model).__mro__ if kind in COUNTERPARTS)
     kind = next(kinds, None)
-    if kind is None or not {*_names(kind)} <= model.get_params(deep=False).keys():
+    if kind is None or not {*parameter_names(kind)} <= model.get_params(deep=False).keys():
         known = ", ".join(sorted(kind.__name__ for kind in COUNTERPARTS))
         raise TypeError(
             f"student={model!r} has no differentiable counterpart to distil for. Take one of "
@@ -270,7 +265,7 @@ def counterpart_of(model: BaseEstimator, n_outputs: int) -> of.Counterpart:
     return found
 
 
-def _names(kind: type) -> Sequence[str]:
+def parameter_names(kind: type) -> Sequence[str]:
     """The parameters of a class of models."""
     return kind._get_param_names()  # type: ignore[attr-defined]
 

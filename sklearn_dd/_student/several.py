@@ -36,7 +36,7 @@ from .._engine import (
     model_prior,
 )
 from .function import Acceleration, student_fn
-from .models import COUNTERPARTS, counterpart_of
+from .models import COUNTERPARTS, counterpart_of, parameter_names
 from .spec import StudentSpec, built_in, choose_student, is_model
 from .weights import weight_prior
 
@@ -203,7 +203,7 @@ def rebuilt(name: str, arguments: Mapping[str, Any]) -> Any:
     kinds = {kind.__name__: kind for kind in COUNTERPARTS}
     if name not in kinds:
         return built_in(name, arguments)
-    known = kinds[name]._get_param_names()  # type: ignore[attr-defined]
+    known = parameter_names(kinds[name])
     kept = {k: v for k, v in arguments.items() if k in known}
     if not all(map(_is_simple, kept.values())):
         return None
